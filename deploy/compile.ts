@@ -1,0 +1,42 @@
+/**
+ * Compiles the services into one binary, `dist/amicis`, with no more rights than they use.
+ *
+ * `DENO_FOR_COMPILE` names another deno to compile with, for places where `denort` must be supplied
+ * by hand through `DENORT_BIN`; elsewhere the running deno fetches it by itself.
+ */
+import { environmentNames } from "../src/Config.ts";
+
+const output = Deno.args[0] ?? "dist/amicis";
+
+const permissions = [
+  // Every other variable a package asks for reads as unset instead of ending the process.
+  `--allow-env=${environmentNames.join(",")}`,
+  "--ignore-env",
+  // Databases, caches, token endpoints and key sets are settings, so hosts cannot be listed here;
+  // what must never be reached can: cloud metadata services, as a second line behind the check of
+  // token endpoints.
+  "--allow-net",
+  "--deny-net=169.254.169.254,169.254.170.2,[fd00:ec2::254],metadata.google.internal",
+  // DATA_FILE and the files that connection strings name (tlsCAFile).
+  "--allow-read",
+  // The MongoDB handshake names the host's platform.
+  "--allow-sys=hostname,osRelease,cpus,networkInterfaces",
+];
+
+const { success, code } = await new Deno.Command(
+  Deno.env.get("DENO_FOR_COMPILE") ?? Deno.execPath(),
+  {
+    args: [
+      "compile",
+      "--quiet",
+      "--no-check",
+      "--frozen",
+      "--no-prompt",
+      ...permissions,
+      `--output=${output}`,
+      "src/main.ts",
+    ],
+  },
+).spawn().status;
+
+if (!success) Deno.exit(code);
