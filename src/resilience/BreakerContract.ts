@@ -1,0 +1,95 @@
+/**
+ * The public surface of a circuit breaker: what it offers, what it tells and how it refuses.
+ * `CircuitBreaker.ts` makes one and exports all of this again.
+ */
+import { Data, type Duration, type Effect, type Exit, type Stream } from "effect";
+import type { Action, Counts, Mode, Outcome, State } from "./BreakerState.ts";
+
+/** The dependency is being rested and the call was not run. Not retryable: back off instead. */
+export class CircuitOpen extends Data.TaggedError("CircuitOpen")<{
+  readonly breaker: string;
+  readonly reason: "open" | "half-open" | "forced";
+  /** Time to the next trial; the open time itself when forced, the lease's rest when half-open. */
+  readonly retryAfter: Duration.Duration;
+}> {
+  /** Marks an error of a guard that never reached the dependency: neutral to breakers around it. */
+  readonly refused = true;
+  override get message(): string {
+    return `Circuit breaker "${this.breaker}" is ${this.reason}`;
+  }
+}
+
+/** What a breaker looks like at one moment. Times are wall-clock epoch milliseconds. */
+export interface Snapshot {
+  readonly name: string;
+  readonly state: State["_tag"];
+  readonly mode: Mode;
+  /** The rolling window's; while open those that tripped it; while half-open the trials'. */
+  readonly counts: Counts;
+  /** Failures per request, or `null` below the minimum of requests. */
+  readonly failureRate: number | null;
+  /** Calls turned away since creation; never reset. */
+  readonly rejected: number;
+  readonly stateChangedAt: number;
+  /** When a call is admitted again; `null` when not open, or forced open. */
+  readonly openUntil: number | null;
+}
+
+/** One change of state. `counts` are those of the state that was left, its last result included. */
+export interface StateChange {
+  readonly breaker: string;
+  readonly from: State["_tag"];
+  readonly to: State["_tag"];
+  /** Wall-clock epoch milliseconds. */
+  readonly at: number;
+  readonly counts: Counts;
+  /** True when an operator caused it. */
+  readonly manual: boolean;
+  /** True when it only would have happened (mode `observe`). */
+  readonly observed?: boolean;
+}
+
+/** Everything a breaker has seen since it was made, late results included; never reset. */
+export interface Totals {
+  readonly successes: number;
+  readonly failures: number;
+  readonly neutral: number;
+  /** Those of the failures whose typed error has `timedOut: true`. */
+  readonly timeouts: number;
+  readonly rejected: number;
+  readonly transitions: ReadonlyArray<Transition>;
+}
+
+/** How often one state followed another. */
+export interface Transition {
+  readonly from: State["_tag"];
+  readonly to: State["_tag"];
+  readonly count: number;
+}
+
+/** A place taken by {@link CircuitBreaker.acquire}; settle it exactly once, later ones are ignored. */
+export interface Permit {
+  readonly settle: (outcome: Outcome) => Effect.Effect<void>;
+}
+
+export interface CircuitBreaker {
+  readonly name: string;
+  /**
+   * Runs `self` unless the breaker is open. Without `classify` any typed failure or defect is a
+   * failure, and a refusal by an inner guard is neutral. Pure interruption is always neutral.
+   */
+  readonly protect: <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    classify?: (exit: Exit.Exit<A, E>) => Outcome,
+  ) => Effect.Effect<A, E | CircuitOpen, R>;
+  /** Two-step use, for calls that are not one effect. */
+  readonly acquire: Effect.Effect<Permit, CircuitOpen>;
+  readonly snapshot: Effect.Effect<Snapshot>;
+  readonly totals: Effect.Effect<Totals>;
+  readonly control: (action: Action) => Effect.Effect<void>;
+  /** Changes from the moment of subscription on; a slow reader loses the oldest beyond 1,024. */
+  readonly changes: Stream.Stream<StateChange>;
+  /** Calls `listener` synchronously on each change; the answer takes it off again. */
+  readonly unsafeOnChange: (listener: (change: StateChange) => void) => () => void;
+  readonly unsafeState: () => State["_tag"];
+}

@@ -1,0 +1,284 @@
+/**
+ * The whole policy of a circuit breaker as one pure function, `step`.
+ *
+ * Invariants: every change of state begins a new epoch, and a result from an older epoch changes
+ * nothing; while half-open, trials in flight plus trial successes never exceed `halfOpenMax`; no
+ * state needs a timer to be left. `step` returns the same object when nothing changes.
+ */
+import type { Rules } from "./BreakerSettings.ts";
+import * as RollingWindow from "./RollingWindow.ts";
+
+/** How a finished call speaks of the dependency; `neutral` says nothing about it. */
+export type Outcome = "success" | "failure" | "neutral";
+
+/** What an operator can do to a breaker by hand. */
+export type Action = "open" | "close" | "reset" | "disable" | "observe" | "auto";
+
+/** `disabled` and `observe` never reject and read as closed. */
+export type Mode = "auto" | "forced-open" | "disabled" | "observe";
+
+/** Results counted; consecutive runs are ended only by the opposite result, never by time. */
+export interface Counts {
+  readonly requests: number;
+  readonly totalSuccesses: number;
+  readonly totalFailures: number;
+  readonly consecutiveSuccesses: number;
+  readonly consecutiveFailures: number;
+}
+
+export const noCounts: Counts = {
+  requests: 0,
+  totalSuccesses: 0,
+  totalFailures: 0,
+  consecutiveSuccesses: 0,
+  consecutiveFailures: 0,
+};
+
+export interface Closed {
+  readonly _tag: "closed";
+  readonly epoch: number;
+  readonly mode: Exclude<Mode, "forced-open">;
+  readonly window: RollingWindow.RollingWindow;
+  readonly consecutiveSuccesses: number;
+  readonly consecutiveFailures: number;
+  /** In `observe` mode: this epoch has already said that it would have opened. */
+  readonly observed: boolean;
+}
+
+export interface Open {
+  readonly _tag: "open";
+  readonly epoch: number;
+  readonly mode: "auto" | "forced-open";
+  /** Monotonic milliseconds at which a call is admitted again; not read while forced. */
+  readonly until: number;
+  /** The counts that tripped it, or that a forced opening found. */
+  readonly counts: Counts;
+  /** Failed recoveries since the last close: the exponent of the opening's length. */
+  readonly failedRecoveries: number;
+}
+
+/** A trial holds its place until it ends or its lease does. */
+export interface Trial {
+  readonly id: number;
+  readonly until: number;
+}
+
+export interface HalfOpen {
+  readonly _tag: "half-open";
+  readonly epoch: number;
+  readonly mode: "auto";
+  readonly trials: ReadonlyArray<Trial>;
+  readonly successes: number;
+  readonly nextTrial: number;
+  readonly failedRecoveries: number;
+}
+
+export type State = Closed | Open | HalfOpen;
+
+export type Event =
+  | { readonly _tag: "Ask" }
+  | {
+    readonly _tag: "Settle";
+    readonly epoch: number;
+    /** The trial's id; not read for a call admitted while closed. */
+    readonly trial: number;
+    readonly outcome: Outcome;
+    /** Milliseconds from admission to result; 0 when nobody measures. */
+    readonly elapsed: number;
+    /** Milliseconds the dependency asked to be left alone; 0 for no such hint. */
+    readonly retryAfter: number;
+    /** Uniform in [0, 1): the share of the jitter an opening caused by this result takes. */
+    readonly jitter: number;
+  }
+  | { readonly _tag: "Control"; readonly action: Action };
+
+export type Settle = Extract<Event, { readonly _tag: "Settle" }>;
+
+/** A dependency's own hint cannot keep a breaker open for longer than this (milliseconds). */
+const longestHint = 5 * 60_000;
+
+const closed = (epoch: number, mode: Closed["mode"]): Closed => ({
+  _tag: "closed",
+  epoch,
+  mode,
+  window: RollingWindow.empty,
+  consecutiveSuccesses: 0,
+  consecutiveFailures: 0,
+  observed: false,
+});
+
+/** Closed, in mode `auto`, nothing counted. */
+export const initial: State = closed(0, "auto");
+
+/** Counts with one more result. */
+export const withResult = (counts: Counts, failed: boolean): Counts => ({
+  requests: counts.requests + 1,
+  totalSuccesses: counts.totalSuccesses + (failed ? 0 : 1),
+  totalFailures: counts.totalFailures + (failed ? 1 : 0),
+  consecutiveSuccesses: failed ? 0 : counts.consecutiveSuccesses + 1,
+  consecutiveFailures: failed ? counts.consecutiveFailures + 1 : 0,
+});
+
+const closedCounts = (state: Closed, window: RollingWindow.RollingWindow): Counts => ({
+  requests: window.successes + window.failures,
+  totalSuccesses: window.successes,
+  totalFailures: window.failures,
+  consecutiveSuccesses: state.consecutiveSuccesses,
+  consecutiveFailures: state.consecutiveFailures,
+});
+
+/** The counts of a state at `now`: the window's, those that tripped it, or the trials'. */
+export const countsAt = (rules: Rules, state: State, now: number): Counts => {
+  switch (state._tag) {
+    case "closed": {
+      const index = Math.floor(now / rules.bucketWidth);
+      return closedCounts(state, RollingWindow.advance(state.window, index, rules.buckets));
+    }
+    case "open":
+      return state.counts;
+    case "half-open":
+      return {
+        requests: state.successes,
+        totalSuccesses: state.successes,
+        totalFailures: 0,
+        consecutiveSuccesses: state.successes,
+        consecutiveFailures: 0,
+      };
+  }
+};
+
+/** How long an opening lasts, in milliseconds: doubled per failed recovery, then jittered. */
+const openingLength = (rules: Rules, failedRecoveries: number, cause: Settle): number => {
+  const grown = Math.min(rules.openFor * 2 ** Math.min(failedRecoveries, 60), rules.openForMax);
+  const jittered = grown * (1 + rules.openJitter * cause.jitter);
+  return Math.max(jittered, Math.min(cause.retryAfter, longestHint));
+};
+
+const tripped = (
+  rules: Rules,
+  state: Closed | HalfOpen,
+  counts: Counts,
+  failedRecoveries: number,
+  cause: Settle,
+  now: number,
+): Open => ({
+  _tag: "open",
+  epoch: state.epoch + 1,
+  mode: "auto",
+  until: now + openingLength(rules, failedRecoveries, cause),
+  counts,
+  failedRecoveries,
+});
+
+const settleClosed = (rules: Rules, state: Closed, event: Settle, now: number): State => {
+  if (event.outcome === "neutral" || state.mode === "disabled") return state;
+  const failed = event.outcome === "failure";
+  const slow = event.elapsed >= rules.slowCallDuration;
+  const index = Math.floor(now / rules.bucketWidth);
+  const window = RollingWindow.record(state.window, index, rules.buckets, failed, slow);
+  const next: Closed = {
+    _tag: "closed",
+    epoch: state.epoch,
+    mode: state.mode,
+    window,
+    consecutiveSuccesses: failed ? 0 : state.consecutiveSuccesses + 1,
+    consecutiveFailures: failed ? state.consecutiveFailures + 1 : 0,
+    observed: state.observed,
+  };
+  const requests = window.successes + window.failures;
+  const isJudged = requests >= rules.minimumRequests;
+  const trips = (failed && (next.consecutiveFailures >= rules.consecutiveFailures ||
+    (isJudged && window.failures / requests >= rules.failureRate))) ||
+    (isJudged && rules.slowCallDuration !== Infinity &&
+      window.slow / requests >= rules.slowCallRate);
+  if (!trips) return next;
+  return state.mode === "observe"
+    ? { ...next, observed: true }
+    : tripped(rules, state, closedCounts(next, window), 0, event, now);
+};
+
+const settleHalfOpen = (rules: Rules, state: HalfOpen, event: Settle, now: number): State => {
+  const trial = state.trials.find(({ id }) => id === event.trial);
+  if (trial === undefined || now >= trial.until) return state;
+  if (event.outcome === "failure") {
+    const counts = withResult(countsAt(rules, state, now), true);
+    return tripped(rules, state, counts, state.failedRecoveries + 1, event, now);
+  }
+  const trials = state.trials.filter(({ id }) => id !== event.trial);
+  if (event.outcome === "neutral") return { ...state, trials };
+  const successes = state.successes + 1;
+  return successes >= rules.halfOpenMax
+    ? closed(state.epoch + 1, "auto")
+    : { ...state, trials, successes };
+};
+
+const ask = (rules: Rules, state: State, now: number): State => {
+  if (state._tag === "closed") return state;
+  if (state._tag === "open") {
+    if (state.mode === "forced-open" || now < state.until) return state;
+    return {
+      _tag: "half-open",
+      epoch: state.epoch + 1,
+      mode: "auto",
+      trials: [{ id: 0, until: now + rules.trialLease }],
+      successes: 0,
+      nextTrial: 1,
+      failedRecoveries: state.failedRecoveries,
+    };
+  }
+  const trials = state.trials.filter(({ until }) => now < until);
+  if (trials.length + state.successes >= rules.halfOpenMax) return state;
+  trials.push({ id: state.nextTrial, until: now + rules.trialLease });
+  return { ...state, trials, nextTrial: state.nextTrial + 1 };
+};
+
+const control = (rules: Rules, state: State, action: Action, now: number): State => {
+  const epoch = state.epoch + 1;
+  switch (action) {
+    case "open":
+      if (state.mode === "forced-open") return state;
+      return {
+        _tag: "open",
+        epoch,
+        mode: "forced-open",
+        until: now,
+        counts: countsAt(rules, state, now),
+        failedRecoveries: state._tag === "closed" ? 0 : state.failedRecoveries,
+      };
+    case "close":
+      return closed(epoch, state._tag === "closed" ? state.mode : "auto");
+    case "reset":
+      return closed(epoch, "auto");
+    case "disable":
+      return state.mode === "disabled" ? state : closed(epoch, "disabled");
+    case "observe":
+      if (state.mode === "observe") return state;
+      return state._tag === "closed" && state.mode === "auto"
+        ? { ...state, mode: "observe", observed: false }
+        : closed(epoch, "observe");
+    case "auto":
+      if (state.mode === "auto") return state;
+      if (state._tag === "open") return { ...state, mode: "auto", until: now };
+      return state.mode === "disabled"
+        ? closed(epoch, "auto")
+        : { ...state, mode: "auto", observed: false };
+  }
+};
+
+/**
+ * The next state. A call that asks is admitted iff it finds the breaker closed, or the state that
+ * comes back is another one: then its trial is the last in the list. `now` is monotonic
+ * milliseconds.
+ */
+export const step = (rules: Rules) => (state: State, event: Event, now: number): State => {
+  switch (event._tag) {
+    case "Ask":
+      return ask(rules, state, now);
+    case "Control":
+      return control(rules, state, event.action, now);
+    case "Settle":
+      if (event.epoch !== state.epoch) return state;
+      if (state._tag === "closed") return settleClosed(rules, state, event, now);
+      return state._tag === "half-open" ? settleHalfOpen(rules, state, event, now) : state;
+  }
+};

@@ -1,0 +1,220 @@
+/**
+ * One circuit breaker per key, made on first use and bounded.
+ *
+ * A breaker that has anything to remember (open, half-open, forced, or with a failure in its window)
+ * is never evicted; when only such ones are left a new key is refused, never run unguarded. There
+ * is no timer: idle breakers are found when a new one is made or all are listed.
+ */
+import { Context, Data, Effect, Layer, Stream } from "effect";
+import { decode, type InvalidSettings, type Rules, type Settings } from "./BreakerSettings.ts";
+import { type Action, step } from "./BreakerState.ts";
+import {
+  type CircuitBreaker,
+  fromRules,
+  type Snapshot,
+  type StateChange,
+} from "./CircuitBreaker.ts";
+import { clockOf, monotonicMillis } from "./Monotonic.ts";
+
+/** Every place is taken by a breaker that must not be forgotten; nothing was run. */
+export class RegistryFull extends Data.TaggedError("RegistryFull")<{
+  readonly breaker: string;
+  readonly capacity: number;
+}> {
+  override get message(): string {
+    return `Cannot make circuit breaker "${this.breaker}": all ${this.capacity} places are in use`;
+  }
+}
+
+export interface Options {
+  /** Most breakers kept at a time [10,000]. */
+  readonly capacity?: number;
+  /** Milliseconds without use after which a closed, failure-free breaker may go [15 min]. */
+  readonly idleMillis?: number;
+  /** Settings that differ for names beginning with a prefix; the first that fits is taken. */
+  readonly families?: ReadonlyArray<Family>;
+}
+
+/** Breakers whose names begin alike and share settings of their own, on top of those of all. */
+export interface Family {
+  readonly prefix: string;
+  readonly settings: Partial<Settings>;
+}
+
+interface Entry {
+  readonly breaker: CircuitBreaker;
+  usedAt: number;
+}
+
+type StandingAction = "open" | "disable" | "observe";
+
+const isStanding = (action: Action): action is StandingAction =>
+  action === "open" || action === "disable" || action === "observe";
+
+/** A use moves a breaker to the young end of the map at most this often, to keep `get` cheap. */
+const touchEvery = 30_000;
+
+/** A full registry of breakers that all must be kept is searched again after this long (ms). */
+const fullFor = 1_000;
+
+/** How many of the oldest entries one insertion looks at when the registry is not full. */
+const sweepLength = 8;
+
+export class CircuitBreakers extends Context.Tag("resilience/CircuitBreakers")<CircuitBreakers, {
+  /** The breaker of this name, made if need be. Keys come from what is known, never unchecked. */
+  readonly get: (name: string) => Effect.Effect<CircuitBreaker, RegistryFull>;
+  /**
+   * Acts on one breaker. For a name without a breaker a standing action (`open`, `disable`,
+   * `observe`) is remembered until it is made, and `auto`, `close` or `reset` forget it; the memory
+   * is as bounded as the registry itself.
+   */
+  readonly control: (name: string, action: Action) => Effect.Effect<void, RegistryFull>;
+  readonly snapshots: Effect.Effect<ReadonlyArray<Snapshot>>;
+  readonly breakers: Effect.Effect<ReadonlyArray<CircuitBreaker>>;
+  /** Changes of all breakers from the moment of subscription on. */
+  readonly changes: Stream.Stream<StateChange>;
+  /** Calls `listener` synchronously on each change of any breaker; it must not throw. */
+  readonly unsafeOnChange: (listener: (change: StateChange) => void) => () => void;
+}>() {
+  static readonly layer = (
+    settings: Partial<Settings> = {},
+    options: Options = {},
+  ): Layer.Layer<CircuitBreakers, InvalidSettings> => Layer.scoped(this, make(settings, options));
+}
+
+interface Shared {
+  readonly rules: Rules;
+  readonly step: ReturnType<typeof step>;
+}
+
+const make = (settings: Partial<Settings>, options: Options) =>
+  Effect.gen(function* () {
+    const capacity = options.capacity ?? 10_000;
+    const idleMillis = options.idleMillis ?? 15 * 60_000;
+    const common = yield* shared("*", settings);
+    const families = yield* Effect.forEach(options.families ?? [], (family) =>
+      Effect.map(shared(`${family.prefix}*`, { ...settings, ...family.settings }), (own) => ({
+        prefix: family.prefix,
+        own,
+      })));
+    /** Until when a full registry need not look again for something to forget. */
+    let fullUntil = 0;
+    const entries = new Map<string, Entry>();
+    const standing = new Map<string, StandingAction>();
+    const listeners = new Set<(change: StateChange) => void>();
+    const announce = (change: StateChange) =>
+      listeners.forEach((listener) =>
+        listener(change)
+      );
+
+    const isForgettable = ({ breaker }: Entry) =>
+      Effect.map(
+        breaker.snapshot,
+        ({ state, mode, counts }) =>
+          state === "closed" && mode === "auto" && counts.totalFailures === 0 &&
+          counts.consecutiveFailures === 0,
+      );
+
+    /** Removes the oldest idle entries, and when full the oldest forgettable one. */
+    const makeRoom = (now: number) =>
+      Effect.gen(function* () {
+        if (entries.size >= capacity && now < fullUntil) return;
+        let looked = 0;
+        for (const [name, entry] of entries) {
+          const isFull = entries.size >= capacity;
+          if (!isFull && looked >= sweepLength) return;
+          looked += 1;
+          if (!isFull && now - entry.usedAt < idleMillis) return;
+          if (yield* isForgettable(entry)) entries.delete(name);
+        }
+        if (entries.size >= capacity) fullUntil = now + fullFor;
+      });
+
+    const create = (name: string, now: number): Effect.Effect<CircuitBreaker, RegistryFull> =>
+      Effect.gen(function* () {
+        yield* makeRoom(now);
+        if (entries.size >= capacity) {
+          return yield* Effect.fail(new RegistryFull({ breaker: name, capacity }));
+        }
+        const family = families.find(({ prefix }) => name.startsWith(prefix));
+        const { rules, step } = family?.own ?? common;
+        const breaker = yield* fromRules(name, rules, step);
+        const action = standing.get(name);
+        standing.delete(name);
+        if (action !== undefined) yield* breaker.control(action);
+        breaker.unsafeOnChange(announce);
+        entries.set(name, { breaker, usedAt: now });
+        return breaker;
+      });
+
+    const get = (name: string): Effect.Effect<CircuitBreaker, RegistryFull> =>
+      Effect.withFiberRuntime((fiber) => {
+        const now = monotonicMillis(clockOf(fiber));
+        const entry = entries.get(name);
+        if (entry === undefined) return create(name, now);
+        if (now - entry.usedAt >= touchEvery) {
+          entry.usedAt = now;
+          entries.delete(name);
+          entries.set(name, entry);
+        }
+        return Effect.succeed(entry.breaker);
+      });
+
+    const control = (name: string, action: Action): Effect.Effect<void, RegistryFull> =>
+      Effect.suspend(() => {
+        const entry = entries.get(name);
+        if (entry !== undefined) return entry.breaker.control(action);
+        standing.delete(name);
+        if (!isStanding(action)) return Effect.void;
+        if (standing.size >= capacity) {
+          return Effect.fail(new RegistryFull({ breaker: name, capacity }));
+        }
+        standing.set(name, action);
+        return Effect.void;
+      });
+
+    const breakers = Effect.gen(function* () {
+      const now = yield* Effect.clockWith((clock) => Effect.succeed(monotonicMillis(clock)));
+      for (const [name, entry] of entries) {
+        if (now - entry.usedAt < idleMillis) break;
+        if (yield* isForgettable(entry)) entries.delete(name);
+      }
+      return Array.from(entries.values(), ({ breaker }) => breaker);
+    });
+
+    const unsafeOnChange = (listener: (change: StateChange) => void) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    };
+
+    const changes = Stream.asyncPush<StateChange>(
+      (emit) =>
+        Effect.acquireRelease(
+          Effect.sync(() => unsafeOnChange((change) => emit.single(change))),
+          (remove) => Effect.sync(remove),
+        ),
+      { bufferSize: 1_024, strategy: "sliding" },
+    );
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        entries.clear();
+        standing.clear();
+        listeners.clear();
+      })
+    );
+    return CircuitBreakers.of({
+      get,
+      control,
+      breakers,
+      snapshots: Effect.flatMap(breakers, Effect.forEach((breaker) => breaker.snapshot)),
+      changes,
+      unsafeOnChange,
+    });
+  });
+
+const shared = (
+  name: string,
+  settings: Partial<Settings>,
+): Effect.Effect<Shared, InvalidSettings> =>
+  Effect.map(decode(name, settings), (rules) => ({ rules, step: step(rules) }));

@@ -1,0 +1,43 @@
+/**
+ * How the exit of a call speaks of its dependency, and what else a typed error can tell a breaker.
+ *
+ * Errors are recognised by their properties, so that a caller's own classes can carry them:
+ * `refused: true` (a guard turned the call away), `timedOut: true`, `retryAfter: Duration`.
+ */
+import { Cause, Duration, Exit } from "effect";
+import type { Outcome } from "./BreakerState.ts";
+
+/** Neutral for interruption alone and for refusals by an inner guard; else what the exit says. */
+export const classifyExit = (exit: Exit.Exit<unknown, unknown>): Outcome => {
+  if (Exit.isSuccess(exit)) return "success";
+  if (Cause.isInterruptedOnly(exit.cause)) return "neutral";
+  return refusedOnly(exit.cause) ? "neutral" : "failure";
+};
+
+const refusedOnly = (cause: Cause.Cause<unknown>): boolean =>
+  cause._tag === "Fail" && flag(cause.error, "refused");
+
+const flag = (error: unknown, name: "refused" | "timedOut"): boolean =>
+  typeof error === "object" && error !== null && Reflect.get(error, name) === true;
+
+/** What a failed result says beside being one. */
+export interface Hints {
+  readonly retryAfter: number;
+  readonly timedOut: boolean;
+}
+
+export const noHints: Hints = { retryAfter: 0, timedOut: false };
+
+export const hintsOf = (exit: Exit.Exit<unknown, unknown>): Hints => {
+  if (Exit.isSuccess(exit)) return noHints;
+  const failure = Cause.failureOption(exit.cause);
+  if (failure._tag === "None" || typeof failure.value !== "object" || failure.value === null) {
+    return noHints;
+  }
+  const error = failure.value;
+  const hint: unknown = flag(error, "refused") ? undefined : Reflect.get(error, "retryAfter");
+  return {
+    retryAfter: Duration.isDuration(hint) ? Duration.toMillis(hint) : 0,
+    timedOut: flag(error, "timedOut"),
+  };
+};

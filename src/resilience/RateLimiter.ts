@@ -1,0 +1,186 @@
+/**
+ * Limits that refuse a call at once instead of queueing it: a plain token bucket, and one that
+ * follows a circuit breaker.
+ *
+ * The second lets everything through while the breaker is closed and only counts; after an outage it
+ * lets the load come back over `rampFor` instead of all at once, from `rampFrom` of the rate seen
+ * before the outage to all of it. While half-open the breaker itself admits only trials.
+ */
+import { Data, Duration, Effect } from "effect";
+import type { CircuitBreaker, StateChange } from "./BreakerContract.ts";
+import * as InvalidPolicy from "./InvalidPolicy.ts";
+import { clockOf, monotonicMillis } from "./Monotonic.ts";
+import { RollingCount } from "./RollingCount.ts";
+import * as TokenBucket from "./TokenBucket.ts";
+
+/** More calls than the limit allows now; the call was not made. */
+export class RateLimited extends Data.TaggedError("RateLimited")<{
+  readonly dependency: string;
+  /** Time to the next free token. */
+  readonly retryAfter: Duration.Duration;
+}> {
+  /** Neutral to the breakers around it: it says nothing about the dependency. */
+  readonly refused = true;
+  override get message(): string {
+    return `Too many calls of "${this.dependency}" per second`;
+  }
+}
+
+export interface RateLimiter {
+  /** Admits one call at `now` (monotonic milliseconds), or says why not. */
+  readonly unsafeAdmit: (now: number) => RateLimited | undefined;
+  /** Runs `self` unless the limit is reached. */
+  readonly protect: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RateLimited, R>;
+  /** Calls refused since creation. */
+  readonly unsafeRejections: () => number;
+}
+
+/** Size of a plain token bucket. Both have no default. */
+export interface Settings {
+  /** Calls per second in the long run, more than 0. */
+  readonly rate: number;
+  /** Calls at once after a rest, at least 1. */
+  readonly burst: number;
+}
+
+/** How load comes back after an outage. */
+export interface RampSettings {
+  /** Length of the ramp; 0 for none [30 seconds]. */
+  readonly rampFor: Duration.DurationInput;
+  /** Share of the earlier rate allowed at first, more than 0 up to 1 [0.1]. */
+  readonly rampFrom: number;
+}
+
+export const defaultRamp: RampSettings = { rampFor: "30 seconds", rampFrom: 0.1 };
+
+/** The rate before an outage is measured over these milliseconds. */
+const window = 10_000;
+const buckets = 10;
+
+/** A ramp never allows less than this: one call at once and one a second. */
+const floorRate = 1;
+
+const fromAdmit = (
+  dependency: string,
+  /** Milliseconds until the next call may come, 0 when this one is admitted. */
+  admit: (now: number) => number,
+): RateLimiter => {
+  let rejections = 0;
+  const unsafeAdmit = (now: number) => {
+    const wait = admit(now);
+    if (wait === 0) return undefined;
+    rejections += 1;
+    return new RateLimited({ dependency, retryAfter: Duration.millis(wait) });
+  };
+  return {
+    unsafeAdmit,
+    unsafeRejections: () => rejections,
+    protect: <A, E, R>(self: Effect.Effect<A, E, R>) =>
+      Effect.withFiberRuntime<A, E | RateLimited, R>((fiber) =>
+        unsafeAdmit(monotonicMillis(clockOf(fiber))) ?? self
+      ),
+  };
+};
+
+/** A token bucket of `burst` tokens, full at first, into which `rate` flow per second. */
+export const make = (
+  dependency: string,
+  settings: Settings,
+): Effect.Effect<RateLimiter, InvalidPolicy.InvalidPolicy> =>
+  Effect.suspend(() =>
+    InvalidPolicy.check(`rate limiter "${dependency}"`, { rate: NaN, burst: NaN }, settings, {
+      rate: InvalidPolicy.positive,
+      burst: InvalidPolicy.atLeastOne,
+    })
+  ).pipe(Effect.map((limits) => {
+    let state: TokenBucket.State | undefined;
+    return fromAdmit(dependency, (now) => {
+      const next = TokenBucket.refill(limits, state ?? TokenBucket.full(limits, now), now);
+      const admitted = TokenBucket.hasToken(next);
+      state = admitted ? TokenBucket.take(next) : next;
+      return admitted ? 0 : TokenBucket.untilNext(limits, next);
+    });
+  }));
+
+/**
+ * A limiter that follows `breaker` for as long as that lives; make one for each breaker.
+ *
+ * Closing by hand makes no ramp: whoever does that says that the dependency can bear the load. An
+ * outage during a ramp keeps the rate from before the first one, because what was seen since then
+ * is the ramp's own doing.
+ */
+export const following = (
+  breaker: Pick<CircuitBreaker, "name" | "unsafeOnChange">,
+  settings: Partial<RampSettings> = {},
+): Effect.Effect<RateLimiter, InvalidPolicy.InvalidPolicy> =>
+  Effect.suspend(() =>
+    InvalidPolicy.check(`rate limiter "${breaker.name}"`, defaultRamp, settings, {
+      rampFor: InvalidPolicy.duration,
+      rampFrom: InvalidPolicy.share,
+    })
+  ).pipe(Effect.flatMap((valid) =>
+    Effect.withFiberRuntime((fiber) => {
+      const clock = clockOf(fiber);
+      const ramp = new Ramp(InvalidPolicy.toMillis(valid.rampFor), valid.rampFrom);
+      breaker.unsafeOnChange((change) => ramp.follow(change, monotonicMillis(clock)));
+      return Effect.succeed(fromAdmit(breaker.name, (now) => ramp.admit(now)));
+    })
+  ));
+
+/** The state behind {@link following}. */
+class Ramp {
+  readonly #count = new RollingCount(window / buckets, buckets);
+  #firstAt: number | undefined;
+  /** Calls per second before the outage. */
+  #before = 0;
+  /** When the ramp began; `undefined` when there is none. */
+  #from: number | undefined;
+  #tokens: TokenBucket.State = { tokens: 0, at: 0 };
+
+  constructor(readonly rampFor: number, readonly rampFrom: number) {}
+
+  follow(change: StateChange, now: number): void {
+    if (change.observed === true) return;
+    if (change.to === "closed") {
+      // Nothing is measured while open, so the rate is of this closing's own calls.
+      this.#count.clear();
+      this.#firstAt = undefined;
+      this.#from = change.manual || this.rampFor === 0 ? undefined : now;
+      this.#tokens = TokenBucket.full(this.#limits(now), now);
+    } else if (change.from === "closed") {
+      const isRamping = this.#from !== undefined && now < this.#from + this.rampFor;
+      this.#before = isRamping ? Math.max(this.#before, this.#rate(now)) : this.#rate(now);
+      this.#from = undefined;
+    }
+  }
+
+  admit(now: number): number {
+    if (this.#from !== undefined) {
+      if (now < this.#from + this.rampFor) {
+        const limits = this.#limits(now);
+        this.#tokens = TokenBucket.refill(limits, this.#tokens, now);
+        if (!TokenBucket.hasToken(this.#tokens)) {
+          return TokenBucket.untilNext(limits, this.#tokens);
+        }
+        this.#tokens = TokenBucket.take(this.#tokens);
+      } else this.#from = undefined;
+    }
+    this.#firstAt ??= now;
+    this.#count.add(now);
+    return 0;
+  }
+
+  /** Calls per second over the window, or over the shorter time there has been any; at least 1 s. */
+  #rate(now: number): number {
+    const measuredFor = Math.min(this.#count.span(now), now - (this.#firstAt ?? now));
+    return this.#count.total(now) * 1_000 / Math.max(1_000, measuredFor);
+  }
+
+  /** What the ramp allows at `now`; a burst is what comes in one second. */
+  #limits(now: number): TokenBucket.Limits {
+    const done = this.rampFor === 0 ? 1 : (now - (this.#from ?? now)) / this.rampFor;
+    const share = this.rampFrom + (1 - this.rampFrom) * Math.min(1, Math.max(0, done));
+    const rate = Math.max(floorRate, this.#before * share);
+    return { rate, burst: rate };
+  }
+}

@@ -1,0 +1,55 @@
+/** What counts as a refusal, and what breakers make of one. */
+import assert from "node:assert/strict";
+import { Duration, Effect } from "effect";
+import { BulkheadFull } from "../../src/resilience/Bulkhead.ts";
+import * as CircuitBreaker from "../../src/resilience/CircuitBreaker.ts";
+import { DeadlineExceeded } from "../../src/resilience/Deadline.ts";
+import { RateLimited } from "../../src/resilience/RateLimiter.ts";
+import { isRefusal, retryAfterOf } from "../../src/resilience/Refusal.ts";
+import { describe, it } from "../support/it.ts";
+
+const retryAfter = Duration.seconds(2);
+const dependency = "mongodb";
+const late = (attempted: boolean) =>
+  new DeadlineExceeded({ dependency, operation: "mongodb_find", retryAfter, attempted });
+
+const refusals = [
+  new CircuitBreaker.CircuitOpen({ breaker: "mongodb", reason: "open", retryAfter }),
+  new BulkheadFull({ dependency, retryAfter }),
+  new RateLimited({ dependency, retryAfter }),
+  late(false),
+];
+
+describe("Refusal", () => {
+  it("isRefusal() holds for every error of a call that was not made, and for no other", () => {
+    for (const error of refusals) assert.equal(isRefusal(error), true, error._tag);
+    for (const error of [late(true), new Error("no"), { refused: true }, null, undefined, "no"]) {
+      assert.equal(isRefusal(error), false);
+    }
+  });
+
+  it("retryAfterOf() is known for every refusal", () => {
+    for (const error of refusals) assert.equal(retryAfterOf(error), retryAfter);
+  });
+
+  it("messages name whom the call was for, and hold nothing else", () => {
+    for (const error of [...refusals, late(true)]) {
+      assert.match(error.message, /"mongodb"/);
+      assert.match(error.message, /^[A-Z].*[^.]$/);
+    }
+  });
+
+  it.effect("G19 a refusal inside a breaker is neutral: neither a request nor a failure", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make("g19", { consecutiveFailures: 1 });
+      for (const refusal of refusals) {
+        assert.equal(yield* Effect.flip(breaker.protect(Effect.fail(refusal))), refusal);
+      }
+      const { state, counts } = yield* breaker.snapshot;
+      assert.deepEqual([state, counts.requests], ["closed", 0]);
+      assert.equal((yield* breaker.totals).neutral, 4);
+      yield* Effect.ignore(breaker.protect(Effect.fail(late(true))));
+      assert.equal((yield* breaker.snapshot).state, "open");
+      assert.equal((yield* breaker.totals).timeouts, 1);
+    }));
+});
