@@ -1,0 +1,157 @@
+/**
+ * `HttpApi` values on `Deno.serve`.
+ *
+ * The scope owns the listener. Closing it drains: the listener stays open, readiness says so, and
+ * what is in flight may end within the grace; then the rest is answered 503 and the listener goes.
+ * `shutdown()` is never followed by `abort()`, which kills the process: it is raced with the time.
+ */
+import { Data, Duration, Effect, type Scope } from "effect";
+import { monotonicMillis } from "../resilience/Monotonic.ts";
+import * as Cors from "./Cors.ts";
+import { dispatch } from "./Dispatch.ts";
+import type { Gate } from "./Gate.ts";
+import { InFlight } from "./InFlight.ts";
+import { Lifecycle } from "./Lifecycle.ts";
+import { OpenStreams } from "./OpenStreams.ts";
+import * as Problem from "./Problem.ts";
+import * as RouteTable from "./RouteTable.ts";
+import { type Done, type Serving, withoutFiberMetrics } from "./Serving.ts";
+
+export { handlers, type Implementation } from "./Handlers.ts";
+export type { Done } from "./Serving.ts";
+export type { Served } from "./RouteTable.ts";
+
+/** What a server serves, and within which limits. */
+export interface Options<R> {
+  /** `auth` or `routing`: in the context of every request. */
+  readonly service: string;
+  readonly hostname: string;
+  /** 0 for any free one. */
+  readonly port: number;
+  readonly apis: ReadonlyArray<RouteTable.Served<R>>;
+  /** Implementations of the middleware that the apis carry, in the order in which they run. */
+  readonly gates?: ReadonlyArray<Gate>;
+  /** Origins whose pages may read the answers [`*`]. */
+  readonly corsOrigins?: ReadonlyArray<string>;
+  /** Time for a whole request, its body included [10 seconds]. */
+  readonly requestTimeout?: Duration.DurationInput;
+  /** Largest request body [16,384]. */
+  readonly maxBodyBytes?: number;
+  /** Most service requests worked on at a time; more are answered 503 [10,000]. */
+  readonly maxInFlight?: number;
+  /** Longest wait for what is in flight when the scope closes [20 seconds]. */
+  readonly shutdownGrace?: Duration.DurationInput;
+  /** Sentence of a 503 of the server itself [Service temporarily unavailable]. */
+  readonly unavailable?: string;
+  /** Called once for each answer, synchronously; must not throw. */
+  readonly observe?: (done: Done) => void;
+}
+
+/** A server that listens. */
+export interface Listening {
+  readonly hostname: string;
+  readonly port: number;
+  /** Requests that are being worked on now, those of operations included. */
+  readonly inFlight: () => number;
+}
+
+/** The address cannot be listened on; nothing was started. */
+export class ListenFailed extends Data.TaggedError("ListenFailed")<{
+  readonly hostname: string;
+  readonly port: number;
+  /** `in use`, `not permitted`, `not available` or `invalid`. */
+  readonly reason: string;
+  readonly cause: unknown;
+}> {
+  override get message(): string {
+    return `Cannot listen on "${this.hostname}:${this.port}": address is ${this.reason}`;
+  }
+}
+
+/** Listens until the scope closes. The services of the handlers are taken from the surroundings. */
+export const serve = <R>(
+  options: Options<R>,
+): Effect.Effect<Listening, ListenFailed, R | Lifecycle | Scope.Scope> =>
+  Effect.gen(function* () {
+    const serving = yield* prepare(options);
+    const server = yield* Effect.acquireRelease(
+      listen(options, serving),
+      (server) => drain(server, serving, Duration.toMillis(options.shutdownGrace ?? "20 seconds")),
+    );
+    const { hostname, port } = server.addr;
+    return { hostname, port, inFlight: () => serving.inFlight.size };
+  });
+
+const prepare = <R>(options: Options<R>): Effect.Effect<Serving, never, R | Lifecycle> =>
+  Effect.gen(function* () {
+    const runtime = yield* Effect.runtime<R | Lifecycle>();
+    const lifecycle = yield* Lifecycle;
+    const clock = yield* Effect.clock;
+    const timeout = Duration.toMillis(options.requestTimeout ?? "10 seconds");
+    return {
+      service: options.service,
+      router: RouteTable.make(options.apis, options.gates ?? []),
+      cors: Cors.make(options.corsOrigins ?? ["*"]),
+      // Handlers are given their services by this runtime; which ones is checked by `serve`.
+      runtime: withoutFiberMetrics(runtime) as Serving["runtime"],
+      timeout,
+      clockOffset: monotonicMillis(clock) - performance.now(),
+      maxBodyBytes: options.maxBodyBytes ?? 16_384,
+      maxInFlight: options.maxInFlight ?? 10_000,
+      unavailable: options.unavailable ?? "Service temporarily unavailable",
+      observe: options.observe ?? (() => {}),
+      lifecycle,
+      inFlight: new InFlight(timeout),
+      streams: new OpenStreams(),
+    };
+  });
+
+type Server = Deno.HttpServer<Deno.NetAddr>;
+
+const listen = (
+  { hostname, port }: { readonly hostname: string; readonly port: number },
+  serving: Serving,
+): Effect.Effect<Server, ListenFailed> =>
+  Effect.try({
+    try: () =>
+      Deno.serve(
+        { hostname, port, onListen: () => {}, onError: crashed },
+        (request) => dispatch(serving, request),
+      ),
+    catch: (cause) => new ListenFailed({ hostname, port, reason: reasonOf(cause), cause }),
+  });
+
+const reasonOf = (cause: unknown): string => {
+  if (cause instanceof Deno.errors.AddrInUse) return "in use";
+  if (cause instanceof Deno.errors.AddrNotAvailable) return "not available";
+  if (cause instanceof Deno.errors.PermissionDenied) return "not permitted";
+  return "invalid";
+};
+
+/** The server's own code failed, before or after the handler: nothing is known but that. */
+const crashed = (): Response => {
+  const problem = new Problem.InternalServerError();
+  return new Response(JSON.stringify(Problem.wire(problem, crypto.randomUUID())), {
+    status: problem.status,
+    headers: { "content-type": Problem.contentType, "cache-control": "no-store" },
+  });
+};
+
+/** How long idle and unread connections may hold up a server that has nothing left to answer. */
+const lingerMillis = 1_000;
+
+const drain = (server: Server, serving: Serving, grace: number): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    yield* serving.lifecycle.advance("draining");
+    const idle = Effect.async<void>((resume) =>
+      serving.inFlight.whenIdle(() => resume(Effect.void))
+    );
+    yield* atMost(idle, grace);
+    serving.inFlight.expireAll();
+    serving.streams.endAll();
+    yield* atMost(Effect.promise(() => server.shutdown()), lingerMillis);
+  });
+
+/** A finalizer cannot be interrupted, but what it waits for has to be. */
+const atMost = (self: Effect.Effect<void>, millis: number) =>
+  Effect.timeoutOption(Effect.interruptible(self), millis);

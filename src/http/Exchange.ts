@@ -1,0 +1,195 @@
+/**
+ * One request whose route is known, and its answer: the fast path of the server.
+ *
+ * A request whose gates and handler need not wait is answered within one call, without a promise.
+ * What that trades: the caller's leaving and the deadline are watched only for requests that had to
+ * wait (see InFlight), and durations come from `performance.now`, not from Effect's clock.
+ */
+import { Cause, Duration, Effect, type Exit, type Fiber, FiberId, Option } from "effect";
+import { Answer } from "./Answer.ts";
+import { readJson } from "./Body.ts";
+import type { Watched } from "./InFlight.ts";
+import * as Problem from "./Problem.ts";
+import type { RequestContext } from "./RequestContext.ts";
+import { type Asked, observe, respond, respondProblem } from "./Respond.ts";
+import type { PathParams } from "./Router.ts";
+import type { Route } from "./RouteTable.ts";
+import { fork, logDefect, type Serving } from "./Serving.ts";
+import { parseQuery } from "./Target.ts";
+
+/** Status in logs and metrics for a caller that did not wait; nobody ever receives it. */
+const callerGone = 499;
+
+/** What a 503 of the server itself tells the caller to wait. */
+const shortly = Duration.seconds(1);
+
+/** The 503 of a request that this server could not finish or take on. */
+export const unavailable = (serving: Serving): Problem.ServiceUnavailable =>
+  new Problem.ServiceUnavailable({ error: serving.unavailable, retryAfter: shortly });
+
+/** One request whose route is known. */
+export class Exchange implements Asked, Watched {
+  readonly startedAt: number;
+  readonly service: boolean;
+  #fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined;
+  /** Set while the answer is waited for. */
+  #resolve: ((answer: Response) => void) | undefined;
+  #readingBody = false;
+
+  constructor(
+    readonly serving: Serving,
+    readonly request: Request,
+    readonly context: RequestContext,
+    readonly label: string,
+    readonly route: Route,
+    readonly params: PathParams,
+    readonly query: string,
+  ) {
+    this.startedAt = context.startedAt;
+    this.service = route.service;
+  }
+
+  /** The answer, at once if nothing had to be waited for. */
+  start(): Response | Promise<Response> {
+    const work = this.#work();
+    if (Problem.isProblem(work)) return respondProblem(this, work);
+    const fiber = fork(this.serving.runtime, this.context, work);
+    const exit = fiber.unsafePoll();
+    if (exit !== null) return this.#answer(exit);
+    this.#fiber = fiber;
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      this.serving.inFlight.add(this);
+      fiber.addObserver((exit) => this.#settle(() => this.#answer(exit)));
+    });
+  }
+
+  expire(): void {
+    const problem = this.#readingBody
+      // The rest of the body may still come: the connection cannot be used again.
+      ? new Problem.RequestTimeout({ headers: { connection: "close" } })
+      : unavailable(this.serving);
+    this.#settle(() => respondProblem(this, problem));
+    this.#fiber?.unsafeInterruptAsFork(FiberId.none);
+  }
+
+  watchCaller(): void {
+    this.request.signal.addEventListener("abort", () => {
+      this.#settle(() => {
+        observe(this, callerGone);
+        return new Response(null, { status: callerGone });
+      });
+      this.#fiber?.unsafeInterruptAsFork(FiberId.none);
+    }, { once: true });
+  }
+
+  /** The first to come decides; what comes later has nobody to answer. */
+  #settle(answer: () => Response): void {
+    const resolve = this.#resolve;
+    if (resolve === undefined) return;
+    this.#resolve = undefined;
+    this.serving.inFlight.remove(this);
+    resolve(answer());
+  }
+
+  #work(): Effect.Effect<unknown, unknown, unknown> {
+    try {
+      return this.#enter(0);
+    } catch (defect) {
+      return Effect.die(defect);
+    }
+  }
+
+  /** Passes the gates from this one on; then decodes and hands over to the handler. */
+  #enter(from: number): Effect.Effect<unknown, unknown, unknown> {
+    const { gates } = this.route;
+    for (let i = from; i < gates.length; i++) {
+      const verdict = gates[i]?.enter(this.request, this.context);
+      if (verdict === undefined) continue;
+      if (Problem.isProblem(verdict)) return verdict;
+      return Effect.flatMap(verdict, (late) => late ?? this.#enter(i + 1));
+    }
+    return this.#handle();
+  }
+
+  #handle(): Effect.Effect<unknown, unknown, unknown> {
+    const { route, request, context } = this;
+    const path = route.path === null ? undefined : route.path(this.params);
+    if (Problem.isProblem(path)) return path;
+    const urlParams = route.urlParams === null
+      ? undefined
+      : route.urlParams(parseQuery(this.query));
+    if (Problem.isProblem(urlParams)) return urlParams;
+    const headers = route.headers === null
+      ? undefined
+      : route.headers(Object.fromEntries(request.headers));
+    if (Problem.isProblem(headers)) return headers;
+    const input = { path, urlParams, payload: undefined, headers, context, request };
+    if (route.payload === null) return route.handler(input);
+    const decode = route.payload;
+    this.#readingBody = true;
+    return Effect.flatMap(readJson(request, this.serving.maxBodyBytes), (json) => {
+      this.#readingBody = false;
+      const payload = decode(json);
+      if (Problem.isProblem(payload)) return payload;
+      return route.handler({ ...input, payload });
+    });
+  }
+
+  #answer(exit: Exit.Exit<unknown, unknown>): Response {
+    if (exit._tag === "Failure") return this.#answerFailure(exit.cause);
+    try {
+      return this.#answerSuccess(exit.value);
+    } catch (error) {
+      return this.#answerDefect(Cause.die(error));
+    }
+  }
+
+  #answerSuccess(value: unknown): Response {
+    const { route } = this;
+    if (!(value instanceof Answer)) {
+      const { status, contentType, encode } = route.success;
+      return respond(this, { status, contentType, body: encode(value) });
+    }
+    const { headers, raw } = value;
+    const status = value.status ?? route.success.status;
+    if (raw !== undefined) {
+      return respond(this, { status, contentType: value.contentType, body: raw, headers });
+    }
+    const { contentType, encode } = route.successes.get(status) ?? route.success;
+    return respond(this, { status, contentType, body: encode(value.value), headers });
+  }
+
+  #answerFailure(cause: Cause.Cause<unknown>): Response {
+    const failure = cause._tag === "Fail" ? cause : firstFailure(cause);
+    if (failure === undefined) {
+      return Cause.isInterruptedOnly(cause)
+        ? respondProblem(this, unavailable(this.serving))
+        : this.#answerDefect(cause);
+    }
+    // A declared error beside a defect, in a finalizer say: answered, and still heard of.
+    if (failure !== cause) logDefect(this.serving, this.context, this.label, cause);
+    const { error } = failure;
+    if (Problem.isProblem(error)) return respondProblem(this, error);
+    try {
+      const encoded = this.route.encodeError(error);
+      if (encoded !== undefined) return respond(this, encoded);
+    } catch (defect) {
+      return this.#answerDefect(Cause.parallel(cause, Cause.die(defect)));
+    }
+    return this.#answerDefect(cause);
+  }
+
+  #answerDefect(cause: Cause.Cause<unknown>): Response {
+    logDefect(this.serving, this.context, this.label, cause);
+    return respondProblem(this, new Problem.InternalServerError());
+  }
+}
+
+const firstFailure = (cause: Cause.Cause<unknown>): Cause.Fail<unknown> | undefined => {
+  const found = Cause.find(
+    cause,
+    (part) => part._tag === "Fail" ? Option.some(part) : Option.none(),
+  );
+  return Option.getOrUndefined(found);
+};

@@ -1,0 +1,136 @@
+/**
+ * How often a tenant may call: a token bucket for each key, refilled evenly.
+ *
+ * A bucket is one number, the monotonic instant at which it will be full again; taking a token moves
+ * that instant on by the time one token takes to refill. A full bucket is the same as none, so
+ * forgetting it changes nothing, and the map stays small.
+ */
+import { HttpApiMiddleware } from "@effect/platform";
+import { type Clock, Context, Duration, Effect, Layer } from "effect";
+import { monotonicMillis } from "../resilience/Monotonic.ts";
+import * as Gate from "./Gate.ts";
+import { TooManyRequests } from "./Problem.ts";
+
+/** Rates of all keys. */
+export interface Options {
+  /** Tokens that come back in a second; above 0. */
+  readonly rps: number;
+  /** Most tokens a key can save up, so most calls at once; at least 1. */
+  readonly burst: number;
+  /** Most keys remembered at a time [10,000]. */
+  readonly maxKeys?: number;
+}
+
+/** What became of one call. */
+export interface Decision {
+  readonly allowed: boolean;
+  /** The burst: most calls at once. */
+  readonly limit: number;
+  /** Calls that would be allowed now. */
+  readonly remaining: number;
+  /** Whole seconds until the bucket is full again, rounded up. */
+  readonly resetSeconds: number;
+  /** Time until the next call is allowed; zero when this one was. */
+  readonly retryAfter: Duration.Duration;
+}
+
+/** Marks endpoints whose callers are limited per tenant; comes after authentication. */
+export class RateLimited extends HttpApiMiddleware.Tag<RateLimited>()("http/RateLimited", {
+  failure: TooManyRequests,
+}) {}
+
+/** How many of the oldest buckets one insertion into a full map looks at. */
+const evictionScan = 64;
+
+/** The buckets of all tenants in this process. */
+export class RateLimiter extends Context.Tag("http/RateLimiter")<RateLimiter, {
+  /** Takes a token of this key, if there is one. */
+  readonly take: (key: string) => Effect.Effect<Decision>;
+  /** {@link take} for code that is not in a fiber. */
+  readonly unsafeTake: (key: string) => Decision;
+  /** Keys remembered now. */
+  readonly unsafeSize: () => number;
+}>() {
+  /** Time is that of the clock the layer is built with. */
+  static readonly layer = (options: Options): Layer.Layer<RateLimiter> =>
+    Layer.effect(RateLimiter, Effect.map(Effect.clock, (clock) => make(options, clock)));
+}
+
+const make = ({ rps, burst, maxKeys = 10_000 }: Options, clock: Clock.Clock) => {
+  /** Milliseconds in which one token comes back. */
+  const interval = 1000 / rps;
+  const capacity = burst * interval;
+  const fullAt = new Map<string, number>();
+
+  const unsafeTake = (key: string): Decision => {
+    const now = monotonicMillis(clock);
+    const known = fullAt.get(key);
+    const before = known === undefined || known < now ? now : known;
+    const after = before + interval;
+    // Instants are sums of fractions: what is missing by less than a microsecond is there.
+    const wait = after - now - capacity;
+    const allowed = wait < 0.001;
+    if (allowed) {
+      if (known === undefined && fullAt.size >= maxKeys) evict(fullAt, now);
+      fullAt.set(key, after);
+    }
+    const used = (allowed ? after : before) - now;
+    return {
+      allowed,
+      limit: burst,
+      remaining: Math.max(0, Math.floor((capacity - used + 0.001) / interval)),
+      resetSeconds: Math.ceil((used - 0.001) / 1000),
+      retryAfter: allowed ? Duration.zero : Duration.millis(wait),
+    };
+  };
+  return {
+    unsafeTake,
+    take: (key: string) => Effect.sync(() => unsafeTake(key)),
+    unsafeSize: () => fullAt.size,
+  };
+};
+
+/** Drops the full buckets among the oldest; if there are none, the fullest, which loses least. */
+const evict = (fullAt: Map<string, number>, now: number): void => {
+  const before = fullAt.size;
+  let fullest: string | undefined;
+  let fullestAt = Infinity;
+  let seen = 0;
+  for (const [key, at] of fullAt) {
+    if (at <= now) fullAt.delete(key);
+    else if (at < fullestAt) {
+      fullest = key;
+      fullestAt = at;
+    }
+    if (++seen >= evictionScan) break;
+  }
+  if (fullAt.size === before && fullest !== undefined) fullAt.delete(fullest);
+};
+
+/** The headers that tell a caller where it stands. */
+export const headers = (decision: Decision): Record<string, string> => ({
+  "ratelimit-limit": String(decision.limit),
+  "ratelimit-remaining": String(decision.remaining),
+  "ratelimit-reset": String(decision.resetSeconds),
+});
+
+/** The 429 of a call that was not allowed. */
+export const refusal = (decision: Decision): TooManyRequests =>
+  new TooManyRequests({ retryAfter: decision.retryAfter, headers: headers(decision) });
+
+/**
+ * Limits endpoints marked {@link RateLimited} by the tenant of the caller. The headers are on every
+ * answer of such an endpoint. `onRefused` is told of each 429.
+ */
+export const gate = (limiter: RateLimiter["Type"], onRefused: () => void = () => {}): Gate.Gate =>
+  Gate.make(RateLimited, (_request, context) => {
+    const decision = limiter.unsafeTake(context.principal?.tenantId ?? "");
+    if (!decision.allowed) {
+      onRefused();
+      return refusal(decision);
+    }
+    context.addHeader("ratelimit-limit", String(decision.limit));
+    context.addHeader("ratelimit-remaining", String(decision.remaining));
+    context.addHeader("ratelimit-reset", String(decision.resetSeconds));
+    return undefined;
+  });
