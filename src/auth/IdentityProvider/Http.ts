@@ -1,0 +1,135 @@
+/**
+ * The token exchange of RFC 8693 as one POST to the tenant's endpoint.
+ *
+ * `subject_token_type` is `…:token-type:access_token`: what a shopper holds is an OAuth access
+ * token whose format this service does not look into; `…:jwt` would claim one (§3). The client's
+ * secret goes into HTTP Basic, each half form-urlencoded first (RFC 6749 §2.3.1), never into the
+ * body. Redirects are answers, not followed: a token goes only where the tenant's record says.
+ */
+import { Clock, Duration, Effect, Layer, Option, Redacted } from "effect";
+import * as Deadline from "../../resilience/Deadline.ts";
+import { PermanentFailure, TransientFailure } from "../../resilience/DependencyFailure.ts";
+import { EndpointRefused, type IdentityFailure, IdentityProvider } from "../IdentityProvider.ts";
+import type { Tenant } from "../Tenant.ts";
+import { parse } from "./OutboundAddress.ts";
+import * as OutboundRequest from "./OutboundRequest.ts";
+import { interpret } from "./TokenAnswer.ts";
+
+/** How endpoints are called. */
+export interface Options extends OutboundRequest.Options {
+  /**
+   * Time for one attempt, from the name's look-up to the body's last byte; less when the request's
+   * deadline is nearer [5 seconds].
+   */
+  readonly timeout?: Duration.DurationInput;
+  /** The W3C `traceparent` to send with the request being made, if there is one [none]. */
+  readonly traceparent?: Effect.Effect<Option.Option<string>>;
+}
+
+const maxBodyBytes = 65_536;
+
+/** The form of RFC 8693 §2.1. Its secrets live only as long as the request. */
+const formOf = (tenant: Tenant, token: Redacted.Redacted<string>): string => {
+  const { clientId, scope } = tenant.authConfig;
+  return new URLSearchParams({
+    grant_type: "urn:ietf:params:oauth:grant-type:token-exchange",
+    subject_token: Redacted.value(token),
+    subject_token_type: "urn:ietf:params:oauth:token-type:access_token",
+    client_id: clientId,
+    ...(scope === undefined ? {} : { scope }),
+  }).toString();
+};
+
+const formEncoded = (value: string): string =>
+  new URLSearchParams([["", value]]).toString().slice(1);
+
+/** HTTP Basic of RFC 6749 §2.3.1; form encoding leaves only ASCII for base64. */
+const basic = (clientId: string, secret: Redacted.Redacted<string>): string =>
+  `Basic ${btoa(`${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`)}`;
+
+const dnsCodes: ReadonlySet<string> = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_NODATA"]);
+const certificateCode = /^(CERT_|ERR_TLS_CERT|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_PURPOSE)/;
+
+/** A driver's code in words that name no host. */
+const reasonOf = (code: string): string => {
+  if (dnsCodes.has(code)) return "its name could not be resolved";
+  if (code === "ECONNREFUSED") return "connection refused";
+  if (code === "ECONNRESET" || code === "EPIPE") return "connection reset";
+  if (code === "ETIMEDOUT") return "no answer in time";
+  if (code.startsWith("HPE_")) return "it does not speak HTTP";
+  if (/SSL|TLS/.test(code)) return "TLS handshake failed";
+  return code === "" ? "connection failed" : `connection failed (${code})`;
+};
+
+const failureOf = (
+  error: OutboundRequest.NoAnswer | OutboundRequest.AddressRefused,
+): IdentityFailure => {
+  if (error._tag === "AddressRefused") return new EndpointRefused({ reason: error.reason });
+  const common = { dependency: "token-exchange", operation: "token_exchange", cause: error.cause };
+  if (certificateCode.test(error.code)) {
+    // Three more handshakes would not make it trusted.
+    return new PermanentFailure({
+      ...common,
+      reason: "its certificate is not trusted",
+      answered: false,
+    });
+  }
+  return new TransientFailure({
+    ...common,
+    reason: reasonOf(error.code),
+    timedOut: error.timedOut,
+  });
+};
+
+/** Exchanges over HTTP; kept connections are closed with the layer's scope. */
+export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
+  Layer.scoped(
+    IdentityProvider,
+    Effect.gen(function* () {
+      const allowInsecure = options.allowInsecure ?? false;
+      const timeoutMillis = Duration.toMillis(options.timeout ?? "5 seconds");
+      const traceparent = options.traceparent ?? Effect.succeedNone;
+      const send = yield* OutboundRequest.make(options);
+
+      const exchange = Effect.fnUntraced(
+        function* (tenant: Tenant, token: Redacted.Redacted<string>) {
+          const { tokenEndpoint, clientId, clientSecret } = tenant.authConfig;
+          const target = parse(tokenEndpoint, allowInsecure);
+          if (typeof target === "string") {
+            return yield* new EndpointRefused({ reason: target });
+          }
+          const trace = yield* traceparent;
+          const left = Duration.toMillis(yield* Deadline.remaining);
+          const body = formOf(tenant, token);
+          const answer = yield* Effect.mapError(
+            send({
+              target,
+              body,
+              timeoutMillis: Math.min(timeoutMillis, left),
+              maxBodyBytes,
+              headers: {
+                "content-type": "application/x-www-form-urlencoded",
+                // The form's encoding is ASCII, so characters are bytes.
+                "content-length": String(body.length),
+                "accept": "application/json",
+                "accept-encoding": "identity",
+                "user-agent": "amicis",
+                ...(clientSecret === undefined
+                  ? {}
+                  : { authorization: basic(clientId, clientSecret) }),
+                ...Option.match(trace, {
+                  onNone: () => ({}),
+                  onSome: (traceparent) => ({ traceparent }),
+                }),
+              },
+            }),
+            failureOf,
+          );
+          const now = yield* Clock.currentTimeMillis;
+          const result = interpret(answer, now);
+          return yield* "accessToken" in result ? Effect.succeed(result) : Effect.fail(result);
+        },
+      );
+      return { exchange };
+    }),
+  );

@@ -1,0 +1,200 @@
+/**
+ * A shopper's token for a token of the tenant's own endpoint: the use case of the auth service.
+ *
+ * Tenant ▸ token cache ▸ the tenant's guards ▸ endpoint. The cache can only save time: when it fails,
+ * the endpoint is asked. The same token brought twice at a time is exchanged once.
+ */
+import {
+  Clock,
+  Context,
+  type Duration,
+  Effect,
+  FiberSet,
+  Layer,
+  Option,
+  type Redacted,
+  type Scope,
+} from "effect";
+import type { Occupancy } from "../resilience/Bulkhead.ts";
+import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
+import * as Deadline from "../resilience/Deadline.ts";
+import type { Guard } from "../resilience/Guard.ts";
+import type { InvalidPolicy } from "../resilience/InvalidPolicy.ts";
+import * as SingleFlight from "../resilience/SingleFlight.ts";
+import {
+  type AskFailure,
+  type ExchangeFailure,
+  tell,
+  unavailable,
+  UnknownTenant,
+} from "./ExchangeFailure.ts";
+import { IdentityProvider } from "./IdentityProvider.ts";
+import type { Tenant } from "./Tenant.ts";
+import * as TenantGuards from "./TenantGuards.ts";
+import { Tenants } from "./Tenants.ts";
+import { type CachedToken, keyOf, TokenCache } from "./TokenCache.ts";
+
+/** What the caller gets. */
+export interface ExchangedToken {
+  readonly accessToken: Redacted.Redacted<string>;
+  /** What is left of its life in whole seconds, at least 1. */
+  readonly expiresIn: number;
+  readonly tenant: { readonly id: string; readonly name: string };
+}
+
+export interface Options extends TenantGuards.Options {
+  /** Guard of every cache read and write [none: a cache in memory needs none]. */
+  readonly redis?: Guard;
+  /** One deadline for a cache read with its retries [250 millis]. */
+  readonly cacheTimeout?: Duration.DurationInput;
+  /** Told of each look into the token cache; must not throw. */
+  readonly onLookup?: (result: "hit" | "miss") => void;
+}
+
+export class TokenExchange extends Context.Tag("auth/TokenExchange")<TokenExchange, {
+  /**
+   * Exchanges the token at the tenant's endpoint. `admit` is asked once the tenant is known and
+   * before anything else happens, so that whatever it counts is counted for known tenants only.
+   */
+  readonly exchange: <E = never>(
+    tenantId: string,
+    token: Redacted.Redacted<string>,
+    admit?: (tenant: Tenant) => Effect.Effect<void, E>,
+  ) => Effect.Effect<ExchangedToken, ExchangeFailure | E>;
+  /** Exchanges under way and refused, over all tenants. */
+  readonly occupancy: Occupancy;
+}>() {
+  static readonly layer = (
+    options: Options = {},
+  ): Layer.Layer<
+    TokenExchange,
+    InvalidPolicy,
+    CircuitBreakers | IdentityProvider | Tenants | TokenCache
+  > => Layer.scoped(this, make(options));
+}
+
+/** Cache writes under way at most; beyond that a token is given out without being remembered. */
+const maxWrites = 256;
+
+/** Milliseconds for which a token is cached: nobody must be given one that is nearly over. */
+const cachedFor = (expiresIn: number): number =>
+  expiresIn > 600 ? (expiresIn - 300) * 1_000 : expiresIn * 500;
+
+/** A token and what is left of it in whole seconds. */
+interface Issued {
+  readonly accessToken: Redacted.Redacted<string>;
+  readonly expiresIn: number;
+}
+
+/** A cached token with a second left of it at least, or nothing. */
+const usable = (
+  { accessToken, expiresAt, validUntil }: CachedToken,
+  now: number,
+): Option.Option<Issued> => {
+  const expiresIn = Math.floor((validUntil - now) / 1_000);
+  return now < expiresAt && expiresIn >= 1
+    ? Option.some({ accessToken, expiresIn })
+    : Option.none();
+};
+
+const make = (
+  options: Options,
+): Effect.Effect<
+  Context.Tag.Service<TokenExchange>,
+  InvalidPolicy,
+  CircuitBreakers | IdentityProvider | Tenants | TokenCache | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const provider = yield* IdentityProvider;
+    const tenants = yield* Tenants;
+    const cache = yield* TokenCache;
+    const guards = yield* TenantGuards.make(options);
+    const flights = yield* SingleFlight.make<string, Issued, AskFailure>();
+    const writes = yield* FiberSet.make<void, never>();
+    const fork = yield* FiberSet.runtime(writes)<never>();
+    const { redis, onLookup } = options;
+    const cacheTimeout = options.cacheTimeout ?? "250 millis";
+
+    /** A cache that fails holds nothing. */
+    const recall = (tenantId: string, token: Redacted.Redacted<string>) => {
+      const get = cache.get(tenantId, token);
+      return (redis === undefined
+        ? get
+        : Deadline.within(cacheTimeout)(redis.run("redis_get", get))).pipe(
+          Effect.catchAll((failure) =>
+            Effect.as(
+              Effect.logDebug("Token cache not used", { error: failure.message }),
+              Option.none<CachedToken>(),
+            )
+          ),
+          Effect.zipWith(
+            Clock.currentTimeMillis,
+            (found, now) => Option.flatMap(found, (token) => usable(token, now)),
+          ),
+        );
+    };
+
+    /** In the background and with no caller's deadline: nobody waits for a slow cache. */
+    const remember = (tenantId: string, token: Redacted.Redacted<string>, issued: Issued) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const set = cache.set(tenantId, token, {
+          accessToken: issued.accessToken,
+          expiresAt: now + cachedFor(issued.expiresIn),
+          validUntil: now + issued.expiresIn * 1_000,
+        });
+        const write = (redis === undefined ? set : redis.run("redis_set", set)).pipe(
+          Effect.catchAll((failure) =>
+            Effect.logDebug("Token not cached", { error: failure.message })
+          ),
+          Effect.locally(Deadline.current, Infinity),
+        );
+        if (redis === undefined) return write;
+        return Effect.flatMap(
+          FiberSet.size(writes),
+          (size) => size >= maxWrites ? Effect.void : Effect.sync(() => void fork(write)),
+        );
+      });
+
+    const issue = (tenant: Tenant, token: Redacted.Redacted<string>) => {
+      const { tenantId } = tenant;
+      return flights.run(
+        keyOf(tenantId, token),
+        Effect.flatMap(recall(tenantId, token), (found) => {
+          onLookup?.(Option.isSome(found) ? "hit" : "miss");
+          if (Option.isSome(found)) return Effect.succeed(found.value);
+          return Effect.tap(
+            guards.run(tenantId, provider.exchange(tenant, token)),
+            (issued) => remember(tenantId, token, issued),
+          );
+        }),
+      );
+    };
+
+    const exchangeOf = (tenant: Tenant, token: Redacted.Redacted<string>) =>
+      Effect.matchEffect(issue(tenant, token), {
+        onFailure: (failure) => tell(tenant.tenantId, failure),
+        onSuccess: ({ accessToken, expiresIn }) =>
+          Effect.succeed({
+            accessToken,
+            expiresIn,
+            tenant: { id: tenant.tenantId, name: tenant.name },
+          }),
+      });
+
+    return TokenExchange.of({
+      occupancy: guards.occupancy,
+      exchange: <E = never>(
+        tenantId: string,
+        token: Redacted.Redacted<string>,
+        admit?: (tenant: Tenant) => Effect.Effect<void, E>,
+      ) =>
+        Effect.matchEffect(tenants.find(tenantId), {
+          onFailure: ({ message, retryAfter }) => unavailable(tenantId, message, retryAfter),
+          onSuccess: (found): Effect.Effect<ExchangedToken, ExchangeFailure | E> => {
+            if (Option.isNone(found)) return new UnknownTenant({ tenantId });
+            const exchanged = exchangeOf(found.value, token);
+            return admit === undefined ? exchanged : Effect.zipRight(admit(found.value), exchanged);
+          },
+        }),
+    });
+  });

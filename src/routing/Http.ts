@@ -1,0 +1,77 @@
+/**
+ * The routing service on the wire: each endpoint asks `StoreLookup` and says the answer in HTTP.
+ * The only place where its errors become statuses.
+ */
+import { Effect, Match, Option } from "effect";
+import * as Answer from "../http/Answer.ts";
+import { handlers } from "../http/Handlers.ts";
+import { NotFound, ServiceUnavailable } from "../http/Problem.ts";
+import { maxPageSize, RoutingApi } from "./Api.ts";
+import {
+  type Found,
+  type Page,
+  StoreLookup,
+  type StoreNotFound,
+  type StoresUnavailable,
+} from "./StoreLookup.ts";
+
+/** Problems are effects that fail with themselves. */
+const unavailable = ({ retryAfter }: StoresUnavailable) => new ServiceUnavailable({ retryAfter });
+
+const toProblem = Match.type<StoreNotFound | StoresUnavailable>().pipe(
+  Match.tagsExhaustive({
+    StoreNotFound: () => new NotFound({ error: "Store not found" }),
+    StoresUnavailable: unavailable,
+  }),
+);
+
+const headersOf = ({ source, ageSeconds }: Found): Readonly<Record<string, string>> =>
+  ageSeconds === undefined
+    ? { "x-cache": source }
+    : { "x-cache": source, "age": String(ageSeconds) };
+
+/** RFC 8288; relative, so that it holds behind any proxy. */
+const nextLink = (next: string, limit: number) =>
+  `</api/v1/stores?limit=${limit}&after=${encodeURIComponent(next)}>; rel="next"`;
+
+const summaries = ({ stores, next }: Page, limit: number) => {
+  const shown = stores.map(({ storeId, name, backendUrl }) => ({ storeId, name, backendUrl }));
+  return Option.match(next, {
+    onNone: () => Answer.of(shown),
+    onSome: (after) => Answer.of(shown, { headers: { link: nextLink(after, limit) } }),
+  });
+};
+
+/** Handlers of every endpoint, over one lookup. */
+export const routingHandlers = Effect.map(StoreLookup, (lookup) =>
+  handlers(RoutingApi, {
+    stores: {
+      route: ({ urlParams, context }) =>
+        lookup.find(context.principal.tenantId, urlParams.storeId).pipe(
+          Effect.map((found) => {
+            const { storeId, backendUrl, backendContext } = found.store;
+            return Answer.of({ storeId, backendUrl, backendContext }, {
+              headers: headersOf(found),
+            });
+          }),
+          Effect.catchAll(toProblem),
+        ),
+      list: ({ urlParams: { limit = maxPageSize, after }, context }) =>
+        lookup.list(context.principal.tenantId, { after: Option.fromNullable(after), limit }).pipe(
+          Effect.map((page) => summaries(page, limit)),
+          Effect.catchAll(unavailable),
+        ),
+      record: ({ path, context }) =>
+        lookup.find(context.principal.tenantId, path.storeId).pipe(
+          Effect.map((found) => {
+            const { storeId, name, backendUrl, backendContext, location } = found.store;
+            const record = { storeId, name, backendUrl, backendContext };
+            // A null location in the store counts as none.
+            return Answer.of(location ? { ...record, location } : record, {
+              headers: headersOf(found),
+            });
+          }),
+          Effect.catchAll(toProblem),
+        ),
+    },
+  }));

@@ -1,0 +1,214 @@
+/**
+ * A bounded copy of recently read stores in this process, in front of another store cache.
+ *
+ * It is kept right by Redis itself (client tracking in broadcast mode): whoever changes a key under
+ * `store:`, its copy here is gone within a round trip. A dedicated connection listens for that. While
+ * it is not known to listen the copy is empty and every lookup goes through: an answer is never more
+ * than `heartbeat` and one command timeout behind, even when that connection hangs unnoticed.
+ *
+ * A lookup that was under way when its key changed is not kept, whichever of the two arrived first.
+ */
+import { Clock, Duration, Effect, Exit, Layer, Option, Queue, Schedule } from "effect";
+import type { Redis } from "ioredis";
+import { RedisConnection } from "../../connections/Redis.ts";
+import { fromRedis } from "../../connections/RedisFailure.ts";
+import { RecentEntries } from "../RecentEntries.ts";
+import { type CachedStore, keyOf, StoreCache } from "../StoreCache.ts";
+
+/** How much is kept, and how its rightness is watched. */
+export interface NearOptions {
+  /** The most entries to keep; 0 turns the near cache off. */
+  readonly size: number;
+  /** How often the listening connection is asked for a sign of life [1 second]. */
+  readonly heartbeat?: Duration.DurationInput;
+}
+
+/** Puts the near cache in front of the given store cache, which must keep its values in Redis. */
+export const layerNear = (
+  options: NearOptions,
+): Layer.Layer<StoreCache, never, StoreCache | RedisConnection> =>
+  options.size < 1 ? Layer.effect(StoreCache, StoreCache) : Layer.scoped(StoreCache, make(options));
+
+const prefix = "store:";
+const channel = "__redis__:invalidate";
+
+/** How long to wait after Redis refused to track (too old, or not allowed) before asking again. */
+const refusedPause = Duration.seconds(30);
+
+const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: NearOptions) {
+  const far = yield* StoreCache;
+  const redis = yield* RedisConnection;
+  const copy = new NearCopy(size);
+
+  const listener = yield* redis.open({
+    connectionName: "amicis-near-cache",
+    // RESP2, where invalidations are messages of a channel: ioredis drops RESP3's push of them.
+    protocol: 2,
+    enableAutoPipelining: false,
+    autoResubscribe: false,
+  });
+  listener.on("messageBuffer", (name: Uint8Array, keys: ReadonlyArray<unknown> | null) => {
+    if (String(name) !== channel) return;
+    // No list of keys means that all of them are gone (FLUSHALL, FLUSHDB).
+    if (!Array.isArray(keys)) copy.clear();
+    else for (const key of keys) copy.drop(String(key));
+  });
+  const arrivals = yield* Queue.sliding<void>(1);
+  listener.on("ready", () => Queue.unsafeOffer(arrivals, undefined));
+  listener.on("close", () => copy.stop());
+  yield* Effect.addFinalizer(() => Effect.sync(() => copy.stop()));
+
+  yield* Queue.take(arrivals).pipe(
+    Effect.zipRight(startTracking(listener, copy)),
+    Effect.forever,
+    Effect.forkScoped,
+  );
+  yield* checkListener(listener, copy).pipe(
+    Effect.repeat(Schedule.spaced(heartbeat)),
+    Effect.forkScoped,
+  );
+
+  return StoreCache.of({
+    get: (tenantId, storeId) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        if (!copy.isTracked) return far.get(tenantId, storeId);
+        const key = keyOf(tenantId, storeId);
+        const near = copy.entries.get(key);
+        if (near !== undefined && near.expiresAt > now) return Effect.succeedSome(near);
+        const fill = copy.begin(key);
+        return Effect.onExit(far.get(tenantId, storeId), (exit) =>
+          Effect.sync(() =>
+            copy.end(
+              key,
+              fill,
+              Exit.isSuccess(exit) ? Option.getOrUndefined(exit.value) : undefined,
+            )
+          ));
+      }),
+    // The new value comes in by the next lookup: kept right away, it would have to survive the
+    // invalidation that its own write causes.
+    set: (tenantId, storeId, value) =>
+      Effect.suspend(() => {
+        copy.drop(keyOf(tenantId, storeId));
+        return far.set(tenantId, storeId, value);
+      }),
+    peek: (tenantId, storeId) =>
+      copy.isTracked ? copy.entries.get(keyOf(tenantId, storeId)) : undefined,
+    tier: () => copy.isTracked ? "near" : far.tier(),
+  });
+});
+
+/** Asks Redis to tell this very connection of every change; gives up when the connection goes. */
+const startTracking = (listener: Redis, copy: NearCopy): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const session = copy.session;
+    return Effect.tryPromise({
+      try: async () => {
+        const id = await listener.client("ID");
+        await listener.call(
+          ...["CLIENT", "TRACKING", "ON", "REDIRECT", String(id), "BCAST", "PREFIX", prefix],
+        );
+        await listener.subscribe(channel);
+        // Only now is every later change announced; entries may come in from here on.
+        if (listener.status === "ready") copy.start(session);
+      },
+      catch: (error) => fromRedis("redis_tracking", error),
+    });
+  }).pipe(
+    Effect.catchAll((failure) => {
+      if (failure._tag === "TransientFailure") {
+        return Effect.sync(() => listener.disconnect(true));
+      }
+      return Effect.logWarning("Near cache unavailable").pipe(
+        Effect.annotateLogs({ dependency: failure.dependency, reason: failure.reason }),
+        Effect.zipRight(Effect.sleep(refusedPause)),
+        Effect.zipRight(Effect.sync(() => listener.disconnect(true))),
+      );
+    }),
+  );
+
+/** A connection may hang without an error; then its silence means nothing. */
+const checkListener = (listener: Redis, copy: NearCopy): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    !copy.isTracked ? Effect.void : Effect.tryPromise(() => listener.ping()).pipe(
+      Effect.asVoid,
+      Effect.catchAll(() =>
+        Effect.sync(() => {
+          copy.stop();
+          listener.disconnect(true);
+        })
+      ),
+    )
+  );
+
+/** One lookup, or several at once, on the way to Redis for the same key. */
+interface Fill {
+  /** False once the key changed: what is on its way may be the old value. */
+  valid: boolean;
+  lookups: number;
+}
+
+/** The entries, and whether they may be believed. All of it is synchronous. */
+class NearCopy {
+  readonly entries: RecentEntries<CachedStore>;
+  readonly #fills = new Map<string, Fill>();
+  #tracked = false;
+  #session = 0;
+
+  constructor(size: number) {
+    this.entries = new RecentEntries(size);
+  }
+
+  /** True while every change is known to be announced here. */
+  get isTracked(): boolean {
+    return this.#tracked;
+  }
+
+  /** Grows with each loss of the listening connection. */
+  get session(): number {
+    return this.#session;
+  }
+
+  /** Tracking began in the given session; nothing happens if that one has been lost meanwhile. */
+  start(session: number): void {
+    if (session === this.#session) this.#tracked = true;
+  }
+
+  /** Changes may pass unnoticed from here on. */
+  stop(): void {
+    this.#tracked = false;
+    this.#session += 1;
+    this.clear();
+  }
+
+  clear(): void {
+    this.entries.clear();
+    for (const fill of this.#fills.values()) fill.valid = false;
+    this.#fills.clear();
+  }
+
+  drop(key: string): void {
+    this.entries.delete(key);
+    const fill = this.#fills.get(key);
+    if (fill === undefined) return;
+    fill.valid = false;
+    this.#fills.delete(key);
+  }
+
+  begin(key: string): Fill {
+    const known = this.#fills.get(key);
+    if (known !== undefined) {
+      known.lookups += 1;
+      return known;
+    }
+    const fill = { valid: true, lookups: 1 };
+    this.#fills.set(key, fill);
+    return fill;
+  }
+
+  end(key: string, fill: Fill, value: CachedStore | undefined): void {
+    fill.lookups -= 1;
+    if (fill.lookups === 0 && this.#fills.get(key) === fill) this.#fills.delete(key);
+    if (fill.valid && value !== undefined) this.entries.set(key, value);
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Stores in Redis: key `store:{tenantId}:{storeId}`, value JSON with the instants of `CachedStore`,
+ * gone by itself at `expiresAt`.
+ *
+ * Reading is on the hot path, so a value is parsed and looked over by hand rather than by a Schema.
+ * What does not look right is a miss, and the next write replaces it.
+ */
+import { Clock, Effect, Layer, Option } from "effect";
+import { RedisConnection } from "../../connections/Redis.ts";
+import type { Store } from "../Store.ts";
+import { type CachedStore, keyOf, StoreCache } from "../StoreCache.ts";
+
+/** Keeps stores in Redis. */
+export const layer: Layer.Layer<StoreCache, never, RedisConnection> = Layer.effect(
+  StoreCache,
+  Effect.map(RedisConnection, (redis) => ({
+    get: (tenantId, storeId) =>
+      redis.run("redis_get", (client) => client.get(keyOf(tenantId, storeId))).pipe(
+        Effect.flatMap((text) =>
+          text === null ? Effect.succeedNone : Effect.map(
+            Clock.currentTimeMillis,
+            (now) => Option.fromNullable(decode(text, tenantId, storeId, now)),
+          )
+        ),
+        Effect.catchAll((failure) =>
+          // Somebody's list or hash under our key: as useless as a damaged value.
+          failure.reason === "WRONGTYPE" ? Effect.succeedNone : Effect.fail(failure)
+        ),
+      ),
+    set: (tenantId, storeId, value) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const rest = Math.ceil(value.expiresAt - now);
+        // Redis refuses an expiry of 0; what has expired is not worth a write.
+        if (!(rest >= 1)) return Effect.void;
+        return redis.run("redis_set", (client) =>
+          client.set(keyOf(tenantId, storeId), encode(tenantId, storeId, value), "PX", rest));
+      }),
+    peek: () => undefined,
+    tier: () => "redis",
+  })),
+);
+
+/** Both names are in the value, so that one copied to another key is not taken for that key's. */
+const encode = (
+  tenantId: string,
+  storeId: string,
+  { store, readAt, freshUntil, expiresAt }: CachedStore,
+): string =>
+  JSON.stringify({
+    tenantId,
+    storeId,
+    readAt,
+    freshUntil,
+    expiresAt,
+    store: Option.isNone(store) ? null : {
+      name: store.value.name,
+      backendUrl: store.value.backendUrl,
+      backendContext: store.value.backendContext ?? null,
+      location: store.value.location,
+    },
+  });
+
+const decode = (
+  text: string,
+  tenantId: string,
+  storeId: string,
+  now: number,
+): CachedStore | undefined => {
+  const entry = parseRecord(text);
+  if (entry === undefined || entry.tenantId !== tenantId || entry.storeId !== storeId) {
+    return undefined;
+  }
+  const { readAt, freshUntil, expiresAt } = entry;
+  if (
+    typeof readAt !== "number" || typeof freshUntil !== "number" ||
+    typeof expiresAt !== "number" || expiresAt <= now
+  ) return undefined;
+  if (entry.store === null) return { store: Option.none(), readAt, freshUntil, expiresAt };
+  const store = decodeStore(entry.store, tenantId, storeId);
+  return store && { store: Option.some(store), readAt, freshUntil, expiresAt };
+};
+
+const decodeStore = (input: unknown, tenantId: string, storeId: string): Store | undefined => {
+  if (!isRecord(input)) return undefined;
+  const { name, backendUrl, backendContext, location } = input;
+  if (typeof name !== "string" || typeof backendUrl !== "string" || backendUrl === "") {
+    return undefined;
+  }
+  if (backendContext === undefined) return undefined;
+  const store = { tenantId, storeId, name, backendUrl, backendContext };
+  if (location === undefined) return store;
+  if (
+    !isRecord(location) || typeof location.lat !== "number" || typeof location.lon !== "number"
+  ) return undefined;
+  return { ...store, location: { lat: location.lat, lon: location.lon } };
+};
+
+const parseRecord = (text: string): Readonly<Record<string, unknown>> | undefined => {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null;

@@ -1,0 +1,271 @@
+/**
+ * Which backend serves a store: the use case behind every route of the routing service.
+ *
+ * The cache answers while it is fresh, MongoDB when it is not, and an expired copy when MongoDB
+ * fails. A cache that is down costs latency only, and never more than its own deadline. Answers
+ * given instead of MongoDB's are never written to the cache.
+ */
+import {
+  Clock,
+  Context,
+  Data,
+  Duration,
+  Effect,
+  FiberSet,
+  Layer,
+  Option,
+  Random,
+  type Scope,
+} from "effect";
+import { fallbackUsed } from "../operations/Events.ts";
+import { Metrics } from "../operations/Metrics.ts";
+import { errorText } from "../operations/SafeText.ts";
+import * as Deadline from "../resilience/Deadline.ts";
+import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
+import type { Guard } from "../resilience/Guard.ts";
+import { type Refusal, retryAfterOf } from "../resilience/Refusal.ts";
+import * as SingleFlight from "../resilience/SingleFlight.ts";
+import type { Store } from "./Store.ts";
+import { type CachedStore, StoreCache } from "./StoreCache.ts";
+import { StoreRepository } from "./StoreRepository.ts";
+
+/** Where an answer came from, as `X-Cache` says it. */
+export type Source = "HIT" | "MISS" | "BYPASS" | "STALE";
+
+/** A store and where it came from; `ageSeconds` is known for a stale copy only. */
+export interface Found {
+  readonly store: Store;
+  readonly source: Source;
+  readonly ageSeconds?: number;
+}
+
+/** This tenant has no such store. */
+export class StoreNotFound extends Data.TaggedError("StoreNotFound")<{
+  readonly storeId: string;
+}> {}
+
+/** MongoDB cannot be asked and no copy may stand in for it. */
+export class StoresUnavailable extends Data.TaggedError("StoresUnavailable")<{
+  readonly retryAfter: Duration.Duration;
+}> {}
+
+/** One page of a tenant's stores, ordered by storeId. */
+export interface Page {
+  readonly stores: ReadonlyArray<Store>;
+  /** The storeId to ask on from, when there are more. */
+  readonly next: Option.Option<string>;
+}
+
+export interface Options {
+  /** Guard of every MongoDB read. */
+  readonly mongodb: Guard;
+  /** Guard of every cache read and write. */
+  readonly redis: Guard;
+  /** One deadline for a cache read with its retries. */
+  readonly cacheTimeout: Duration.Duration;
+  readonly cacheTtl: Duration.Duration;
+  readonly staleIfError: Duration.Duration;
+  readonly negativeTtl: Duration.Duration;
+}
+
+/** What a caller is told to wait when nothing better is known. */
+const soon = Duration.seconds(1);
+
+/** Cache fills under way at most; beyond that an answer is given without being remembered. */
+const maxFills = 256;
+
+export class StoreLookup extends Context.Tag("routing/StoreLookup")<StoreLookup, {
+  readonly find: (
+    tenantId: string,
+    storeId: string,
+  ) => Effect.Effect<Found, StoreNotFound | StoresUnavailable>;
+  readonly list: (
+    tenantId: string,
+    page: { readonly after: Option.Option<string>; readonly limit: number },
+  ) => Effect.Effect<Page, StoresUnavailable>;
+}>() {
+  static readonly layer = (
+    options: Options,
+  ): Layer.Layer<StoreLookup, never, StoreCache | StoreRepository | Metrics> =>
+    Layer.scoped(this, make(options));
+}
+
+/** What the cache said: an entry, nothing, or that it cannot be asked. */
+type Cached =
+  | { readonly _tag: "Entry"; readonly entry: CachedStore }
+  | { readonly _tag: "Nothing" }
+  | { readonly _tag: "Unavailable" };
+
+const nothing: Cached = { _tag: "Nothing" };
+const unavailable: Cached = { _tag: "Unavailable" };
+
+const make = (
+  options: Options,
+): Effect.Effect<
+  Context.Tag.Service<StoreLookup>,
+  never,
+  StoreCache | StoreRepository | Metrics | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const cache = yield* StoreCache;
+    const repository = yield* StoreRepository;
+    const metrics = yield* Metrics;
+    const flights = yield* SingleFlight.make<string, Option.Option<Store>, ReadFailure>();
+    const fills = yield* FiberSet.make<void, never>();
+    const fork = yield* FiberSet.runtime(fills)<never>();
+
+    const ask = (tenantId: string, storeId: string): Effect.Effect<Cached> =>
+      options.redis.run("redis_get", cache.get(tenantId, storeId)).pipe(
+        Deadline.within(options.cacheTimeout),
+        Effect.match({
+          onSuccess: Option.match({
+            onNone: () => nothing,
+            onSome: (entry): Cached => ({ _tag: "Entry", entry }),
+          }),
+          onFailure: () => unavailable,
+        }),
+      );
+
+    const remember = (tenantId: string, storeId: string, store: Option.Option<Store>) =>
+      Effect.gen(function* () {
+        const readAt = yield* Clock.currentTimeMillis;
+        const spread = yield* Random.nextRange(0.9, 1.1);
+        const isKnown = Option.isSome(store);
+        const freshFor = isKnown
+          ? Duration.toMillis(options.cacheTtl) * spread
+          : Duration.toMillis(options.negativeTtl);
+        const freshUntil = Math.round(readAt + freshFor);
+        const expiresAt = isKnown
+          ? freshUntil + Duration.toMillis(options.staleIfError)
+          : freshUntil;
+        if (expiresAt <= readAt) return;
+        const entry: CachedStore = { store, readAt, freshUntil, expiresAt };
+        yield* Effect.ignore(
+          options.redis.run("redis_set", cache.set(tenantId, storeId, entry)),
+        );
+      });
+
+    /** In the background and with no caller's deadline: nobody waits for a slow cache. */
+    const fill = (tenantId: string, storeId: string, store: Option.Option<Store>) =>
+      Effect.flatMap(FiberSet.size(fills), (size) =>
+        size >= maxFills ? Effect.void : Effect.sync(() => {
+          fork(Effect.locally(remember(tenantId, storeId, store), Deadline.current, Infinity));
+        }));
+
+    const read = (tenantId: string, storeId: string) =>
+      flights.run(
+        `${tenantId}:${storeId}`,
+        Effect.tap(
+          options.mongodb.run("mongodb_find", repository.find(tenantId, storeId)),
+          (store) => fill(tenantId, storeId, store),
+        ),
+      );
+
+    const answer = (
+      storeId: string,
+      store: Option.Option<Store>,
+      source: Source,
+    ): Effect.Effect<Found, StoreNotFound> =>
+      Option.isSome(store)
+        ? Effect.succeed({ store: store.value, source })
+        : Effect.fail(new StoreNotFound({ storeId }));
+
+    /** An expired copy in place of MongoDB's answer, or the failure when there is none. */
+    const standIn = (
+      cached: Cached,
+      now: number,
+      failure: ReadFailure,
+    ): Effect.Effect<Found, StoresUnavailable> => {
+      if (
+        cached._tag !== "Entry" || now >= cached.entry.expiresAt ||
+        Option.isNone(cached.entry.store)
+      ) {
+        return unavailableFor(failure);
+      }
+      const found: Found = {
+        store: cached.entry.store.value,
+        source: "STALE",
+        ageSeconds: Math.max(0, Math.floor((now - cached.entry.readAt) / 1_000)),
+      };
+      return Effect.as(
+        fallbackUsed("mongodb_find", { fallback: "STALE", error: errorText(failure) }),
+        found,
+      );
+    };
+
+    const miss = (tenantId: string, storeId: string, cached: Cached) =>
+      read(tenantId, storeId).pipe(
+        Effect.matchEffect({
+          onSuccess: (store) =>
+            cached._tag === "Unavailable"
+              ? Effect.zipRight(
+                fallbackUsed("redis_get", { fallback: "BYPASS" }),
+                answer(storeId, store, "BYPASS"),
+              )
+              : answer(storeId, store, "MISS"),
+          onFailure: (failure) =>
+            Effect.flatMap(Clock.currentTimeMillis, (now) => standIn(cached, now, failure)),
+        }),
+      );
+
+    const find = (tenantId: string, storeId: string) =>
+      Effect.clockWith((clock): Effect.Effect<Found, StoreNotFound | StoresUnavailable> => {
+        const now = clock.unsafeCurrentTimeMillis();
+        const near = cache.peek(tenantId, storeId);
+        const tier = cache.tier();
+        if (near !== undefined && now < near.freshUntil) {
+          metrics.cacheRequest(tier, "hit");
+          return answer(storeId, near.store, "HIT");
+        }
+        return Effect.flatMap(ask(tenantId, storeId), (cached) => {
+          if (cached._tag === "Entry" && now < cached.entry.freshUntil) {
+            metrics.cacheRequest(tier, "hit");
+            return answer(storeId, cached.entry.store, "HIT");
+          }
+          metrics.cacheRequest(tier, "miss");
+          return miss(tenantId, storeId, cached);
+        });
+      });
+
+    /** When to come back: as the failure says, else when the breaker admits a call, else soon. */
+    const unavailableFor = (failure: ReadFailure): Effect.Effect<never, StoresUnavailable> => {
+      const hint = retryAfterOf(failure);
+      if (hint !== undefined) return Effect.fail(new StoresUnavailable({ retryAfter: hint }));
+      return Effect.flatMap(
+        Effect.zip(options.mongodb.breaker.snapshot, Clock.currentTimeMillis),
+        ([{ openUntil }, now]) => {
+          const rest = openUntil === null ? soon : Duration.millis(Math.max(0, openUntil - now));
+          return Effect.fail(new StoresUnavailable({ retryAfter: rest }));
+        },
+      );
+    };
+
+    const list = (
+      tenantId: string,
+      page: { readonly after: Option.Option<string>; readonly limit: number },
+    ) =>
+      options.mongodb.run(
+        "mongodb_find",
+        // One more than asked for tells whether there is a next page.
+        repository.list(tenantId, {
+          ...(Option.isSome(page.after) ? { after: page.after.value } : {}),
+          limit: page.limit + 1,
+        }),
+      ).pipe(
+        Effect.map((stores): Page => {
+          const shown = stores.slice(0, page.limit);
+          const last = shown.at(-1);
+          return {
+            stores: shown,
+            next: stores.length > page.limit && last !== undefined
+              ? Option.some(last.storeId)
+              : Option.none(),
+          };
+        }),
+        Effect.catchAll((failure) => unavailableFor(failure)),
+      );
+
+    return StoreLookup.of({ find, list });
+  });
+
+type ReadFailure = DependencyFailure | Refusal;
