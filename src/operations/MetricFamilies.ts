@@ -1,0 +1,131 @@
+/**
+ * Metric families over a prom-client registry whose hot path is a field's increment.
+ *
+ * prom-client hashes and checks the labels at every `inc` (about 0.3 µs). Here each child is a plain
+ * cell, made once per label set and read only when a scrape asks. Label values are bounded: beyond
+ * `maxChildren` all further ones share the child `other`.
+ */
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+/** Most children of one label before further values share `other`. */
+const maxChildren = 200;
+
+/** The value of a label that was one too many. */
+export const other = "other";
+
+/** One counter's child: add to `count`. */
+export interface Cell {
+  count: number;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+/** A counter family; answers a function that makes the child of a label set. */
+export const counters = (
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: ReadonlyArray<string>,
+): (labels: Labels) => Cell => {
+  const cells: Array<{ readonly labels: Labels; readonly cell: Cell }> = [];
+  new Counter({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { labels, cell } of cells) this.inc(labels, cell.count);
+    },
+  });
+  return (labels) => {
+    const cell: Cell = { count: 0 };
+    cells.push({ labels, cell });
+    return cell;
+  };
+};
+
+/** A counter without labels that is kept elsewhere and read when a scrape asks. */
+export const readCounter = (
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => number,
+): void => {
+  new Counter({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(read());
+    },
+  });
+};
+
+/** A gauge family read at scrape time; answers a function that adds a child and one to remove it. */
+export const gauges = (
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: ReadonlyArray<string>,
+): (labels: Labels, read: () => number) => () => void => {
+  const children = new Set<{ readonly labels: Labels; readonly read: () => number }>();
+  new Gauge({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+    collect() {
+      this.reset();
+      // Children with the same labels are parts of one thing, as the bulkheads of all tenants.
+      for (const { labels, read } of children) this.inc(labels, read());
+    },
+  });
+  return (labels, read) => {
+    const child = { labels, read };
+    children.add(child);
+    return () => children.delete(child);
+  };
+};
+
+/** One histogram's child: `observe` takes seconds and costs about 0.5 µs. */
+export interface Observer {
+  readonly observe: (seconds: number) => void;
+}
+
+/** Upper bounds in seconds, from a hit in this process's memory to the longest request. */
+const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** A histogram family of durations; answers a function that makes a child, present with zeros. */
+export const durations = (
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: ReadonlyArray<string>,
+): (labels: Labels) => Observer => {
+  const histogram = new Histogram({
+    name,
+    help,
+    labelNames: [...labelNames],
+    buckets,
+    registers: [registry],
+  });
+  return (labels) => {
+    histogram.zero(labels);
+    return histogram.labels(labels);
+  };
+};
+
+/** Children by key, made on first use; from `maxChildren` keys on all new ones share `other`. */
+export const keyed = <A>(make: (key: string) => A): (key: string) => A => {
+  const children = new Map<string, A>();
+  return (key) => {
+    const known = children.get(key);
+    if (known !== undefined) return known;
+    const name = children.size >= maxChildren ? other : key;
+    const child = children.get(name) ?? make(name);
+    children.set(name, child);
+    return child;
+  };
+};

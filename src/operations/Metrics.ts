@@ -1,0 +1,271 @@
+/**
+ * One service's metrics in Prometheus text format: every family of the design, by its exact name.
+ *
+ * A registry of its own per service (never prom-client's global one), so that two services in one
+ * process show each only its own. What can be read when a scrape asks (breakers, bulkheads, memory)
+ * costs nothing before; what must be counted is a plain field, resolved once per label set.
+ */
+import { Context, Effect, Layer } from "effect";
+import { Registry } from "prom-client";
+import { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
+import * as BreakerMetrics from "./BreakerMetrics.ts";
+import {
+  type Cell,
+  counters,
+  durations,
+  gauges,
+  keyed,
+  type Observer,
+  readCounter,
+} from "./MetricFamilies.ts";
+import * as ProcessMetrics from "./ProcessMetrics.ts";
+
+/** The media type of {@link Metrics}' text. */
+export const contentType = Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** What is known beforehand; its series exist with 0 from the start. */
+export interface MetricsOptions {
+  readonly service: string;
+  /** Shown as `amicis_build_info`. */
+  readonly version?: string;
+  /** Every route, also the shared one of unmatched paths, with the statuses it may answer. */
+  readonly routes?: ReadonlyArray<{
+    readonly method: string;
+    readonly route: string;
+    readonly statuses: ReadonlyArray<number>;
+  }>;
+  /** Operations that may be retried, as in the log. */
+  readonly operations?: ReadonlyArray<string>;
+  /** Dependencies with a bulkhead. */
+  readonly bulkheads?: ReadonlyArray<string>;
+  /** Calls whose duration is measured. */
+  readonly calls?: ReadonlyArray<{ readonly dependency: string; readonly operation: string }>;
+  /** Caches asked before a dependency. */
+  readonly caches?: ReadonlyArray<string>;
+  /** Most breakers with series of their own [10,000]. */
+  readonly maxBreakers?: number;
+  /** Lines the log has lost so far. */
+  readonly logLinesDropped?: () => number;
+}
+
+/** All methods are synchronous and never fail; durations are milliseconds. */
+export class Metrics extends Context.Tag("operations/Metrics")<Metrics, {
+  readonly service: string;
+  /** Counts one answered request. `route` is the pattern, never the path with its values. */
+  readonly request: (method: string, route: string, status: number, durationMs: number) => void;
+  /** Counts one lookup at the tier it reached first. */
+  readonly cacheRequest: (cache: string, result: "hit" | "miss") => void;
+  readonly dependencyCall: (dependency: string, operation: string, durationMs: number) => void;
+  /** Counts one attempt beyond the first. */
+  readonly retry: (operation: string) => void;
+  readonly bulkheadRejection: (dependency: string) => void;
+  readonly rateLimitRejection: () => void;
+  /** Shows the calls in flight of a bulkhead (several of one dependency are added up). */
+  readonly bulkhead: (dependency: string, inFlight: () => number) => () => void;
+  /** Shows 1 while the dependency answers its pings, else 0. */
+  readonly dependencyUp: (dependency: string, isUp: () => boolean) => () => void;
+  /** The whole page, as {@link contentType}; encoded in pieces, as it may be megabytes. */
+  readonly page: Effect.Effect<Uint8Array<ArrayBuffer>>;
+}>() {
+  static readonly layer = (options: MetricsOptions): Layer.Layer<Metrics, never, CircuitBreakers> =>
+    Layer.effect(
+      this,
+      Effect.map(CircuitBreakers, ({ breakers }) => {
+        const { registry, ...methods } = make(options);
+        const page = Effect.zipWith(
+          Effect.promise(() => registry.metrics()),
+          BreakerMetrics.make(options, breakers),
+          (own, ofBreakers) => joined([new TextEncoder().encode(own), ...ofBreakers]),
+        );
+        return Metrics.of({ service: options.service, ...methods, page });
+      }),
+    );
+}
+
+const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> => {
+  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+};
+
+/** Shared by all methods that are none of HTTP's own, as the server names them too. */
+const anyMethod = "OTHER";
+
+const methods = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+  "TRACE",
+  "CONNECT",
+  anyMethod,
+]);
+
+interface RouteCells {
+  readonly duration: Observer;
+  readonly statuses: Map<number, Cell>;
+}
+
+const make = (options: MetricsOptions) => {
+  const { service } = options;
+  const registry = new Registry();
+  ProcessMetrics.register(registry);
+  gauges(registry, "amicis_build_info", "The version that runs; always 1.", ["service", "version"])(
+    { service, version: options.version ?? "unknown" },
+    () => 1,
+  );
+
+  const requests = counters(
+    registry,
+    "http_requests_total",
+    "Requests answered.",
+    ["service", "method", "route", "status"],
+  );
+  const requestDurations = durations(
+    registry,
+    "http_request_duration_seconds",
+    "Time from a request's arrival to its answer.",
+    ["service", "method", "route"],
+  );
+  const routes = keyed((route) => ({ route, methods: new Map<string, RouteCells>() }));
+  /** The two maps are asked with strings the caller holds anyway: nothing is joined per request. */
+  const cellsOf = (method: string, route: string): RouteCells => {
+    const known = routes(route);
+    const cells = known.methods.get(method);
+    if (cells !== undefined) return cells;
+    // A method is the client's word: unknown ones share a label.
+    if (!methods.has(method)) return cellsOf(anyMethod, route);
+    const made = {
+      duration: requestDurations({ service, method, route: known.route }),
+      statuses: new Map<number, Cell>(),
+    };
+    known.methods.set(method, made);
+    return made;
+  };
+  const statusCell = (method: string, route: string, cells: RouteCells, status: number): Cell => {
+    const known = cells.statuses.get(status);
+    if (known !== undefined) return known;
+    const labels = {
+      service,
+      method: methods.has(method) ? method : anyMethod,
+      route: routes(route).route,
+      status: String(status),
+    };
+    const cell = requests(labels);
+    cells.statuses.set(status, cell);
+    return cell;
+  };
+  for (const { method, route, statuses } of options.routes ?? []) {
+    const cells = cellsOf(method, route);
+    for (const status of statuses) statusCell(method, route, cells, status);
+  }
+
+  const newCacheCell = counters(
+    registry,
+    "cache_requests_total",
+    "Lookups by the cache they reached first and what it answered.",
+    ["cache", "result"],
+  );
+  const caches = keyed((cache) => ({
+    hit: newCacheCell({ cache, result: "hit" }),
+    miss: newCacheCell({ cache, result: "miss" }),
+  }));
+  options.caches?.forEach(caches);
+
+  const callDurations = durations(
+    registry,
+    "dependency_call_duration_seconds",
+    "Time of one attempt at a dependency, also failed ones.",
+    ["dependency", "operation"],
+  );
+  const calls = keyed((dependency) =>
+    keyed((operation) => callDurations({ dependency, operation }))
+  );
+  for (const { dependency, operation } of options.calls ?? []) calls(dependency)(operation);
+
+  const newRetryCell = counters(
+    registry,
+    "retry_attempts_total",
+    "Attempts beyond the first.",
+    ["service", "operation"],
+  );
+  const retries = keyed((operation) => newRetryCell({ service, operation }));
+  options.operations?.forEach(retries);
+
+  const newInFlight = gauges(
+    registry,
+    "bulkhead_in_flight",
+    "Calls running inside the bulkhead.",
+    ["service", "dependency"],
+  );
+  const newRejectionCell = counters(
+    registry,
+    "bulkhead_rejections_total",
+    "Calls refused because the bulkhead was full.",
+    ["service", "dependency"],
+  );
+  const bulkheadRejections = keyed((dependency) => newRejectionCell({ service, dependency }));
+  options.bulkheads?.forEach((dependency) => {
+    bulkheadRejections(dependency);
+    newInFlight({ service, dependency }, () => 0);
+  });
+
+  const rateLimited = counters(
+    registry,
+    "rate_limit_rejections_total",
+    "Requests refused by the rate limit.",
+    ["service"],
+  )({ service });
+
+  const newUp = gauges(
+    registry,
+    "dependency_up",
+    "Whether the dependency answers pings: 1 yes, 0 no.",
+    ["service", "dependency"],
+  );
+
+  const { logLinesDropped } = options;
+  if (logLinesDropped !== undefined) {
+    readCounter(
+      registry,
+      "log_lines_dropped_total",
+      "Log lines lost because the reader of standard output was slow or gone.",
+      logLinesDropped,
+    );
+  }
+
+  return {
+    registry,
+    request: (method: string, route: string, status: number, durationMs: number): void => {
+      const cells = cellsOf(method, route);
+      const cell = cells.statuses.get(status) ?? statusCell(method, route, cells, status);
+      cell.count += 1;
+      cells.duration.observe(durationMs / 1_000);
+    },
+    cacheRequest: (cache: string, result: "hit" | "miss"): void => {
+      caches(cache)[result].count += 1;
+    },
+    dependencyCall: (dependency: string, operation: string, durationMs: number): void =>
+      calls(dependency)(operation).observe(durationMs / 1_000),
+    retry: (operation: string): void => {
+      retries(operation).count += 1;
+    },
+    bulkheadRejection: (dependency: string): void => {
+      bulkheadRejections(dependency).count += 1;
+    },
+    rateLimitRejection: (): void => {
+      rateLimited.count += 1;
+    },
+    bulkhead: (dependency: string, inFlight: () => number) =>
+      newInFlight({ service, dependency }, inFlight),
+    dependencyUp: (dependency: string, isUp: () => boolean) =>
+      newUp({ service, dependency }, () => isUp() ? 1 : 0),
+  };
+};
