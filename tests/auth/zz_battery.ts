@@ -16,6 +16,6 @@ await Effect.runPromise(Effect.scoped(Effect.gen(function*(){
   show("tls localhost",yield* Effect.exit(q.exchange(t(s.url.replace("127.0.0.1","localhost")),Redacted.make("x"))));
   s.behave({kind:"hang"});show("tls hang",yield* Effect.exit(q.exchange(t(s.url),Redacted.make("x"))));
   show("plain behind https",yield* Effect.exit(p.exchange(t(e.url.replace("http","https")),Redacted.make("x"))));
-  for(const u of ["http://127.0.0.1:1/","https://no-such.invalid/","https://169.254.169.254/","https://evil.test/","http://evil.localhost/"])show(u,yield* Effect.exit(p.exchange(t(u),Redacted.make("x"))));
+  for(const u of ["http://127.0.0.1:1/","https://no-such.invalid/","https://169.254.169.254/","https://evil.test/","http://evil.localhost/","http://out.localhost/"])show(u,yield* Effect.exit(p.exchange(t(u),Redacted.make("x"))));
 })));
 Deno.exit(0);

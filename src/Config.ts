@@ -1,0 +1,380 @@
+/**
+ * Every setting of both services: name, default, description, and how its text is read.
+ *
+ * Settings are environment variables only. An empty value counts as unset. Nothing else reads the
+ * environment, and only the names declared here are asked for, so the compiled binary can be given
+ * exactly these. The README's table is `table`, and a test keeps it so.
+ */
+import { Config, ConfigError, ConfigProvider, Duration, Either, Option, Redacted } from "effect";
+import type { Settings as BreakerSettings } from "./resilience/CircuitBreaker.ts";
+
+/** One row of the README's table. */
+export interface Row {
+  readonly name: string;
+  readonly default: string;
+  readonly description: string;
+}
+
+const rows: Array<Row> = [];
+const names: Array<string> = [];
+
+const note = (name: string, fallback: string, description: string) => {
+  rows.push({ name, default: fallback, description });
+};
+
+/** The name is added by `Config` itself. */
+const invalid = (rule: string) => ConfigError.InvalidData([], rule);
+
+/** A setting read by `parse`, which answers the value or what would have been right. */
+const read = <A>(name: string, parse: (text: string) => Either.Either<A, string>) => {
+  names.push(name);
+  return Config.mapOrFail(
+    Config.string(name),
+    (text) => Either.mapLeft(parse(text.trim()), invalid),
+  );
+};
+
+const declare = <A>(
+  name: string,
+  parse: (text: string) => Either.Either<A, string>,
+  fallback: string,
+  description: string,
+): Config.Config<A> => {
+  note(name, fallback, description);
+  const config = read(name, parse);
+  return Either.match(parse(fallback), {
+    onLeft: () => config,
+    onRight: (value) => Config.withDefault(config, value),
+  });
+};
+
+const optional = <A>(
+  name: string,
+  parse: (text: string) => Either.Either<A, string>,
+  shown: string,
+  description: string,
+): Config.Config<A | undefined> => {
+  note(name, shown, description);
+  return Config.withDefault(read(name, parse), undefined);
+};
+
+// ---- how a text becomes a value -----------------------------------------------------------------
+
+const units: Readonly<Record<string, string>> = {
+  ms: "millis",
+  s: "seconds",
+  m: "minutes",
+  h: "hours",
+  d: "days",
+};
+
+/** `250ms`, `5s`, `1.5h`, or what Effect reads: `5 seconds`. */
+export const duration = (text: string): Either.Either<Duration.Duration, string> => {
+  const short = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
+  const long = short === null ? text : `${short[1]} ${units[short[2] ?? "s"]}`;
+  const decoded = text.startsWith("-") ? Option.none() : Duration.decodeUnknown(long);
+  return Either.fromOption(decoded, () => "must be a duration such as 250ms, 5s or 1h");
+};
+
+const positiveDuration = (text: string) =>
+  Either.filterOrLeft(
+    duration(text),
+    (value) => Duration.toMillis(value) > 0 && Duration.isFinite(value),
+    () => "must be a finite duration of more than 0, such as 250ms, 5s or 1h",
+  );
+
+const whole = (from: number, to: number = Number.MAX_SAFE_INTEGER) => (text: string) => {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;
+  return value >= from && value <= to
+    ? Either.right(value)
+    : Either.left(`must be a whole number ${range}`);
+};
+
+const decimal = (rule: string, isLegal: (value: number) => boolean) => (text: string) => {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  return isLegal(value) ? Either.right(value) : Either.left(`must be ${rule}`);
+};
+
+const text = (value: string): Either.Either<string, string> =>
+  value === "" ? Either.left("must not be empty") : Either.right(value);
+
+const list = (value: string): Either.Either<ReadonlyArray<string>, string> =>
+  Either.right(value.split(",").map((part) => part.trim()).filter((part) => part !== ""));
+
+const secret = (value: string): Either.Either<Redacted.Redacted<string>, string> =>
+  Either.right(Redacted.make(value));
+
+const secretOf = (minimumBytes: number) => (value: string) =>
+  new TextEncoder().encode(value).length < minimumBytes
+    ? Either.left(`must have at least ${minimumBytes} bytes`)
+    : secret(value);
+
+const urlOf = (...schemes: ReadonlyArray<string>) => (value: string) =>
+  URL.canParse(value) && schemes.includes(new URL(value).protocol.slice(0, -1))
+    ? Either.right(value)
+    : Either.left(`must be a URL that begins with ${schemes.map((s) => `${s}://`).join(" or ")}`);
+
+/** A mongodb:// address may name several hosts, which `URL` cannot read: only the scheme is checked. */
+const secretUrlOf = (...schemes: ReadonlyArray<string>) => (value: string) =>
+  schemes.some((scheme) => value.startsWith(`${scheme}://`) && value.length > scheme.length + 3)
+    ? secret(value)
+    : Either.left(`must begin with ${schemes.map((s) => `${s}://`).join(" or ")}`);
+
+const oneOf = <const A extends string>(...values: ReadonlyArray<A>) => (value: string) => {
+  const found = values.find((known) => known === value);
+  return found === undefined
+    ? Either.left(`must be one of ${values.join(", ")}`)
+    : Either.right(found);
+};
+
+const flag = (value: string) =>
+  Either.map(oneOf("true", "false")(value), (word) => word === "true");
+
+const nullable = <A>(parse: (text: string) => Either.Either<A, string>) => (value: string) =>
+  value === "off" ? Either.right(null) : parse(value);
+
+// ---- breakers -----------------------------------------------------------------------------------
+
+/** `A`, with every member optional and possibly undefined, as settings arrive. */
+type Given<A> = { readonly [K in keyof A]?: A[K] | undefined };
+
+const rate = decimal("more than 0 and at most 1", (value) => value > 0 && value <= 1);
+
+const breakerFields = [
+  ["WINDOW", "window", positiveDuration, "10s", "How long a result counts"],
+  ["BUCKETS", "buckets", whole(1), "10", "Buckets the window is cut into"],
+  ["MINIMUM_REQUESTS", "minimumRequests", whole(1), "5", "Results before a rate is judged"],
+  ["FAILURE_RATE", "failureRate", rate, "0.5", "Share of failures that opens"],
+  [
+    "CONSECUTIVE_FAILURES",
+    "consecutiveFailures",
+    nullable(whole(1)),
+    "5",
+    "Failures in a row, however slow, that open; `off` for never",
+  ],
+  ["OPEN_FOR", "openFor", duration, "30s", "First length of an opening"],
+  ["OPEN_FOR_MAX", "openForMax", duration, "OPEN_FOR", "Limit of doubling after failed recoveries"],
+  [
+    "OPEN_JITTER",
+    "openJitter",
+    decimal("from 0 to 1", (value) => value >= 0 && value <= 1),
+    "0.1",
+    "Share added at random to an opening",
+  ],
+  ["HALF_OPEN_MAX", "halfOpenMax", whole(1), "3", "Trials, and successes that close"],
+  ["TRIAL_LEASE", "trialLease", positiveDuration, "10s", "After this a trial loses its place"],
+  [
+    "SLOW_CALL_DURATION",
+    "slowCallDuration",
+    nullable(duration),
+    "off",
+    "From this long on a result is slow",
+  ],
+  ["SLOW_CALL_RATE", "slowCallRate", rate, "0.5", "Share of slow results that opens"],
+] as const;
+
+type BreakerField = Extract<keyof BreakerSettings, typeof breakerFields[number][1]>;
+
+const breaker = (prefix: string): Config.Config<Partial<BreakerSettings>> => {
+  const fields: Partial<Record<BreakerField, Config.Config<unknown>>> = {};
+  for (const [name, field, parse, fallback, description] of breakerFields) {
+    if (prefix === "") note(`BREAKER_${name}`, fallback, description);
+    fields[field] = Config.withDefault(
+      read<unknown>(`${prefix}BREAKER_${name}`, parse),
+      undefined,
+    );
+  }
+  // Each field's reader gives that field's type: the table above pairs them.
+  const all = Config.all(fields as { [K in BreakerField]: Config.Config<unknown> });
+  return Config.map(all, (given) => dropUndefined(given as Given<BreakerSettings>));
+};
+
+const dropUndefined = <A extends object>(given: Given<A>): Partial<A> =>
+  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<
+    A
+  >;
+
+// ---- all of them --------------------------------------------------------------------------------
+
+export const serviceNames = ["auth", "routing", "all"] as const;
+export type ServiceName = typeof serviceNames[number];
+
+const port = whole(0, 65_535);
+
+/** The settings as the services use them. Secrets are `Redacted`; durations are Effect's. */
+export const config = Config.all({
+  service: optional("SERVICE", oneOf(...serviceNames), "", "Service to run when no flag names one"),
+  host: declare("HOST", text, "0.0.0.0", "Address to listen on"),
+  port: optional("PORT", port, "3000 auth, 8080 routing", "Port of the one service"),
+  authPort: declare("AUTH_PORT", port, "3000", "Port of auth under `--service=all`"),
+  routingPort: declare("ROUTING_PORT", port, "8080", "Port of routing under `--service=all`"),
+  managementPort: optional(
+    "MANAGEMENT_PORT",
+    port,
+    "",
+    "Health, metrics, status and admin on this port alone",
+  ),
+  logLevel: declare(
+    "LOG_LEVEL",
+    oneOf("debug", "info", "warn", "error"),
+    "info",
+    "Least level that is logged",
+  ),
+  logFormat: optional(
+    "LOG_FORMAT",
+    oneOf("json", "pretty"),
+    "json; pretty on a terminal",
+    "Form of a log line",
+  ),
+  accessLogSample: declare(
+    "ACCESS_LOG_SAMPLE",
+    decimal("from 0 to 1", (value) => value >= 0 && value <= 1),
+    "1",
+    "Share of requests with an access line; answers of 500 and above always have one",
+  ),
+  mongodbUri: optional(
+    "MONGODB_URI",
+    secretUrlOf("mongodb", "mongodb+srv"),
+    "embedded store",
+    "MongoDB; unset: an in-memory store with demo data",
+  ),
+  mongodbDatabase: declare("MONGODB_DATABASE", text, "amicis", "Database of tenants and stores"),
+  redisUrl: optional(
+    "REDIS_URL",
+    secretUrlOf("redis", "rediss"),
+    "embedded cache",
+    "Redis; unset: an in-memory cache",
+  ),
+  dataFile: optional("DATA_FILE", text, "demo data", "JSON with the embedded tenants and stores"),
+  jwtSecret: optional("JWT_SECRET", secretOf(32), "", "HS256 key, at least 32 bytes"),
+  jwtJwksUrl: optional(
+    "JWT_JWKS_URL",
+    urlOf("https", "http"),
+    "",
+    "Key set for RS256, ES256, EdDSA",
+  ),
+  jwtIssuer: optional("JWT_ISSUER", text, "", "Required `iss`"),
+  jwtAudience: optional("JWT_AUDIENCE", text, "", "Required `aud`"),
+  jwtClockTolerance: declare("JWT_CLOCK_TOLERANCE", duration, "5s", "Slack for `exp` and `nbf`"),
+  corsAllowedOrigins: declare("CORS_ALLOWED_ORIGINS", list, "*", "Origins, separated by commas"),
+  rateLimitRps: declare(
+    "RATE_LIMIT_RPS",
+    decimal("more than 0", (value) => value > 0),
+    "100",
+    "Requests a second per tenant",
+  ),
+  rateLimitBurst: declare("RATE_LIMIT_BURST", whole(1), "200", "Requests at once per tenant"),
+  requestTimeout: declare(
+    "REQUEST_TIMEOUT",
+    positiveDuration,
+    "10s",
+    "Deadline of a whole request",
+  ),
+  maxBodyBytes: declare("MAX_BODY_BYTES", whole(1), "16384", "Largest request body"),
+  shutdownGrace: declare("SHUTDOWN_GRACE", duration, "20s", "Time for requests in flight to end"),
+  cacheTtl: declare("CACHE_TTL", positiveDuration, "1h", "Freshness of a cached store, ±10 %"),
+  cacheStaleIfError: declare(
+    "CACHE_STALE_IF_ERROR",
+    duration,
+    "24h",
+    "How long after that it may serve while MongoDB fails",
+  ),
+  cacheNegativeTtl: declare("CACHE_NEGATIVE_TTL", duration, "30s", "Memory of an unknown store"),
+  nearCacheSize: declare(
+    "NEAR_CACHE_SIZE",
+    whole(0),
+    "10000",
+    "Stores kept in the process; 0: none",
+  ),
+  tokenCacheKey: optional(
+    "TOKEN_CACHE_KEY",
+    secret,
+    "tokens stay in memory",
+    "32-byte keys in base64, separated by commas; the first encrypts, all decrypt",
+  ),
+  adminToken: optional("ADMIN_TOKEN", secretOf(16), "no admin", "Bearer token of /admin"),
+  allowInsecureTokenEndpoints: declare(
+    "ALLOW_INSECURE_TOKEN_ENDPOINTS",
+    flag,
+    "false",
+    "Plain http to any token endpoint",
+  ),
+  mongodbTimeout: declare("MONGODB_TIMEOUT", positiveDuration, "2s", "Deadline of a MongoDB read"),
+  redisTimeout: declare(
+    "REDIS_TIMEOUT",
+    positiveDuration,
+    "250ms",
+    "Deadline of a cache read with its retries",
+  ),
+  tokenExchangeTimeout: declare(
+    "TOKEN_EXCHANGE_TIMEOUT",
+    positiveDuration,
+    "5s",
+    "Deadline of an attempt",
+  ),
+  mongodbMaxConcurrent: declare("MONGODB_MAX_CONCURRENT", whole(1), "64", "MongoDB reads at once"),
+  tokenExchangeMaxConcurrent: declare(
+    "TOKEN_EXCHANGE_MAX_CONCURRENT",
+    whole(1),
+    "32",
+    "Exchanges at once per tenant",
+  ),
+  retryMaxAttempts: declare("RETRY_MAX_ATTEMPTS", whole(1), "3", "Attempts in all"),
+  retryInitialDelay: declare("RETRY_INITIAL_DELAY", duration, "100ms", "Delay before the second"),
+  retryMaxDelay: declare("RETRY_MAX_DELAY", duration, "5s", "Largest delay"),
+  retryFactor: declare(
+    "RETRY_FACTOR",
+    decimal("at least 1", (value) => value >= 1),
+    "2",
+    "Growth of the delay",
+  ),
+  retryBudget: declare(
+    "RETRY_BUDGET",
+    decimal("from 0 to 1", (value) => value >= 0 && value <= 1),
+    "0.2",
+    "Retries per call, beside 3 a second",
+  ),
+  breaker: breaker(""),
+  mongodbBreaker: breaker("MONGODB_"),
+  redisBreaker: breaker("REDIS_"),
+  tokenExchangeBreaker: breaker("TOKEN_EXCHANGE_"),
+  jwksBreaker: breaker("JWKS_"),
+});
+
+export type AppConfig = Config.Config.Success<typeof config>;
+
+note(
+  "{MONGODB,REDIS,TOKEN_EXCHANGE,JWKS}_BREAKER_…",
+  "BREAKER_…",
+  "The same for one kind of breaker",
+);
+
+/** The rows of the README's settings table, in order. */
+export const table: ReadonlyArray<Row> = rows;
+
+/** Every environment variable that is ever read: the binary's `--allow-env` list. */
+export const environmentNames: ReadonlyArray<string> = names;
+
+/** The declared names as given; empty values are left out. */
+export const fromEnvironment = (
+  get: (name: string) => string | undefined,
+): ConfigProvider.ConfigProvider => {
+  const found = new Map<string, string>();
+  for (const name of names) {
+    const value = get(name)?.trim();
+    if (value !== undefined && value !== "") found.set(name, value);
+  }
+  return ConfigProvider.fromMap(found);
+};
+
+/** Every problem of a configuration, one line each: `NAME must be …`. */
+export const problems = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
+  switch (error._op) {
+    case "And":
+    case "Or":
+      return [...problems(error.left), ...problems(error.right)];
+    default:
+      return [`${error.path.join(".")} ${error.message}`];
+  }
+};

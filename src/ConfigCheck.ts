@@ -1,0 +1,113 @@
+/**
+ * What settings must be beside readable: legal breakers and retries, keys that are keys, and a way
+ * to verify tokens. Every problem is found at once, one line each, before anything is started.
+ */
+import { Effect, Either, Redacted } from "effect";
+import { parseTokenKeys } from "./auth/TokenCache/Keys.ts";
+import {
+  type AppConfig,
+  config,
+  fromEnvironment,
+  problems,
+  type ServiceName,
+  table,
+} from "./Config.ts";
+import { retryPolicy } from "./Guards.ts";
+import * as CircuitBreaker from "./resilience/CircuitBreaker.ts";
+
+/** Settings that cannot be used; one line each, fit to be printed. */
+export type Problems = ReadonlyArray<string>;
+
+/** `openForMax` as its variable: `OPEN_FOR_MAX`. */
+const variable = (prefix: string, setting: string): string =>
+  `${prefix}BREAKER_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+
+const breakerProblems = (
+  prefix: string,
+  settings: Partial<CircuitBreaker.Settings>,
+): Effect.Effect<Problems> =>
+  Effect.match(CircuitBreaker.make(prefix, settings), {
+    onSuccess: () => [],
+    onFailure: ({ problems }) =>
+      problems.map(({ setting, rule }) => `${variable(prefix, setting)} ${rule}`),
+  });
+
+const isVerifying = (service: ServiceName): boolean => service !== "auth";
+
+const rules = (settings: AppConfig, service: ServiceName): Problems => {
+  const found: Array<string> = [];
+  const { jwtSecret, jwtJwksUrl, mongodbUri, managementPort, tokenCacheKey } = settings;
+  if (isVerifying(service)) {
+    if (jwtSecret !== undefined && jwtJwksUrl !== undefined) {
+      found.push("JWT_SECRET and JWT_JWKS_URL cannot both be set");
+    }
+    if (jwtSecret === undefined && jwtJwksUrl === undefined && mongodbUri !== undefined) {
+      found.push("JWT_SECRET or JWT_JWKS_URL must be set with MONGODB_URI: there is no default");
+    }
+  }
+  if (tokenCacheKey !== undefined) {
+    const keys = parseTokenKeys(tokenCacheKey);
+    if (Either.isLeft(keys)) {
+      found.push(...keys.left.problems.map((problem) => `TOKEN_CACHE_KEY ${problem}`));
+    }
+  }
+  const retry = retryPolicy(settings);
+  if (Either.isLeft(retry)) found.push(`RETRY_* settings: ${retry.left.message}`);
+  if (managementPort !== undefined && service === "all") {
+    found.push("MANAGEMENT_PORT needs a single service: two cannot share its paths");
+  }
+  const { authPort, routingPort } = settings;
+  if (service === "all" && authPort === routingPort && authPort !== 0) {
+    found.push("AUTH_PORT and ROUTING_PORT must differ");
+  }
+  return found;
+};
+
+/** The settings in this environment, or everything that is wrong with them. */
+export const load = (
+  service: ServiceName,
+  get: (name: string) => string | undefined,
+): Effect.Effect<AppConfig, Problems> =>
+  Effect.gen(function* () {
+    const settings = yield* config.pipe(
+      Effect.withConfigProvider(fromEnvironment(get)),
+      Effect.mapError(problems),
+    );
+    const { breaker } = settings;
+    const found = yield* Effect.all([
+      breakerProblems("", breaker),
+      breakerProblems("MONGODB_", { ...breaker, ...settings.mongodbBreaker }),
+      breakerProblems("REDIS_", { ...breaker, ...settings.redisBreaker }),
+      breakerProblems("TOKEN_EXCHANGE_", { ...breaker, ...settings.tokenExchangeBreaker }),
+      breakerProblems("JWKS_", { ...breaker, ...settings.jwksBreaker }),
+    ]);
+    const all = [...found.flat(), ...rules(settings, service)];
+    return all.length === 0 ? settings : yield* Effect.fail(all);
+  });
+
+/** True when tokens can only be the demo's own: nothing is configured and the data are embedded. */
+export const needsDemoSecret = (settings: AppConfig, service: ServiceName): boolean =>
+  isVerifying(service) && settings.jwtSecret === undefined && settings.jwtJwksUrl === undefined;
+
+/** A secret for this process alone: 256 random bits in hex. */
+export const demoSecret: Effect.Effect<Redacted.Redacted<string>> = Effect.sync(() =>
+  Redacted.make(crypto.getRandomValues(new Uint8Array(32)).toHex())
+);
+
+const secrets = new Set([
+  "MONGODB_URI",
+  "REDIS_URL",
+  "JWT_SECRET",
+  "TOKEN_CACHE_KEY",
+  "ADMIN_TOKEN",
+]);
+
+/** The settings as `--check` prints them: one line a variable that is set or has a default. */
+export const report = (get: (name: string) => string | undefined): ReadonlyArray<string> =>
+  table.flatMap(({ name, default: fallback }) => {
+    const given = get(name)?.trim();
+    if (given === undefined || given === "") {
+      return fallback === "" ? [] : [`${name} = ${fallback} (default)`];
+    }
+    return [`${name} = ${secrets.has(name) ? "<redacted>" : given}`];
+  });

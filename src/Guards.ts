@@ -1,0 +1,84 @@
+/**
+ * The guards of the two dependencies every service shares, made from the settings.
+ *
+ * Redis has no bulkhead and no ramp: a cache answers or is passed by, and what would be kept from it
+ * would all go to MongoDB instead.
+ */
+import { Context, Effect, Layer } from "effect";
+import type { AppConfig } from "./Config.ts";
+import * as Events from "./operations/Events.ts";
+import { Metrics } from "./operations/Metrics.ts";
+import * as Bulkhead from "./resilience/Bulkhead.ts";
+import { CircuitBreakers, type RegistryFull } from "./resilience/CircuitBreakers.ts";
+import * as Guard from "./resilience/Guard.ts";
+import type { InvalidPolicy } from "./resilience/InvalidPolicy.ts";
+import * as RateLimiter from "./resilience/RateLimiter.ts";
+import * as Retry from "./resilience/Retry.ts";
+import * as RetryBudget from "./resilience/RetryBudget.ts";
+
+/** The retry policy of all calls. */
+export const retryPolicy = (settings: AppConfig) =>
+  Retry.policy({
+    maxAttempts: settings.retryMaxAttempts,
+    initialDelay: settings.retryInitialDelay,
+    maxDelay: settings.retryMaxDelay,
+    factor: settings.retryFactor,
+  });
+
+/** Logs and counts each retry. */
+export const onRetry = (metrics: Context.Tag.Service<Metrics>) =>
+(
+  retrying: Retry.Retrying<unknown>,
+): Effect.Effect<void> => {
+  metrics.retry(retrying.operation);
+  return Events.retrying(retrying);
+};
+
+/** What stands around every call to MongoDB and to Redis. */
+export class Guards extends Context.Tag("Guards")<Guards, {
+  readonly mongodb: Guard.Guard;
+  readonly redis: Guard.Guard;
+}>() {
+  static readonly layer = (
+    settings: AppConfig,
+  ): Layer.Layer<Guards, InvalidPolicy | RegistryFull, CircuitBreakers | Metrics> =>
+    Layer.scoped(
+      this,
+      Effect.gen(function* () {
+        const breakers = yield* CircuitBreakers;
+        const metrics = yield* Metrics;
+        const retry = yield* retryPolicy(settings);
+        const budget = { ratio: settings.retryBudget };
+
+        const mongodb = yield* breakers.get("mongodb");
+        const bulkhead = yield* Bulkhead.make("mongodb", {
+          maxConcurrent: settings.mongodbMaxConcurrent,
+        });
+        const hide = metrics.bulkhead("mongodb", () => bulkhead.inFlight);
+        yield* Effect.addFinalizer(() => Effect.sync(hide));
+
+        const redis = yield* breakers.get("redis");
+        return {
+          mongodb: yield* Guard.make({
+            dependency: "mongodb",
+            breaker: mongodb,
+            retry,
+            budget: yield* RetryBudget.make(budget),
+            limiter: yield* RateLimiter.following(mongodb),
+            bulkhead,
+            attemptLimit: settings.mongodbTimeout,
+            onRetry: onRetry(metrics),
+            onCall: (operation, ms) => metrics.dependencyCall("mongodb", operation, ms),
+          }),
+          redis: yield* Guard.make({
+            dependency: "redis",
+            breaker: redis,
+            retry,
+            budget: yield* RetryBudget.make(budget),
+            onRetry: onRetry(metrics),
+            onCall: (operation, ms) => metrics.dependencyCall("redis", operation, ms),
+          }),
+        };
+      }),
+    );
+}

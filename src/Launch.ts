@@ -1,0 +1,220 @@
+/**
+ * One start of the program: from the command line to the exit code.
+ *
+ * A first SIGTERM or SIGINT drains and stops within `SHUTDOWN_GRACE`; a second one ends the process
+ * at once, with the code that the signal itself would have given.
+ */
+import { Cause, Effect, Either, Layer, Redacted, type Scope } from "effect";
+import { SignJWT } from "jose";
+import * as App from "./App.ts";
+import { type Command, exitCode, parse, usage } from "./Cli.ts";
+import { type AppConfig, type ServiceName, serviceNames } from "./Config.ts";
+import * as ConfigCheck from "./ConfigCheck.ts";
+import { documents } from "./Documents.ts";
+import * as EmbeddedData from "./EmbeddedData.ts";
+import { Logging } from "./operations/Logging.ts";
+import { causeText } from "./operations/SafeText.ts";
+import { version } from "./Version.ts";
+
+const encoder = new TextEncoder();
+
+const print = (text: string, to: { writeSync(bytes: Uint8Array): number }): void => {
+  let rest = encoder.encode(`${text}\n`);
+  while (rest.length > 0) rest = rest.subarray(to.writeSync(rest));
+};
+
+const environment = (name: string): string | undefined => Deno.env.get(name);
+
+/** Does what the arguments say, and answers the exit code. Never rejects. */
+export const launch = (args: ReadonlyArray<string>): Promise<number> =>
+  Either.match(parse(args), {
+    onLeft: (problem) => Promise.resolve(misused(problem)),
+    onRight: (command) => Effect.runPromise(obey(command)),
+  });
+
+const misused = (problem: string): number => {
+  print(`${problem}\n\n${usage.trimEnd()}`, Deno.stderr);
+  return exitCode.usage;
+};
+
+const misconfigured = (problems: ConfigCheck.Problems): number => {
+  print(problems.join("\n"), Deno.stderr);
+  return exitCode.configuration;
+};
+
+const show = (text: string): Effect.Effect<number> =>
+  Effect.sync(() => {
+    print(text.trimEnd(), Deno.stdout);
+    return exitCode.ok;
+  });
+
+const obey = (command: Command): Effect.Effect<number> => {
+  switch (command._tag) {
+    case "Help":
+      return show(usage);
+    case "Version":
+      return show(version);
+    case "Print":
+      return show(documents(command.what, command.service));
+    default:
+      return withSettings(command);
+  }
+};
+
+/** The flag's service, else the environment's. */
+const chosen = (
+  flag: ServiceName | undefined,
+): Either.Either<ServiceName | undefined, ConfigCheck.Problems> => {
+  const named = flag ?? environment("SERVICE")?.trim();
+  if (named === undefined || named === "") return Either.right(undefined);
+  const known = serviceNames.find((name) => name === named);
+  return known === undefined
+    ? Either.left([`SERVICE must be one of ${serviceNames.join(", ")}`])
+    : Either.right(known);
+};
+
+type WithService = Extract<Command, { readonly _tag: "Run" | "Check" | "HealthCheck" }>;
+
+const withSettings = (command: WithService): Effect.Effect<number> => {
+  const service = chosen(command.service);
+  if (Either.isLeft(service)) return Effect.sync(() => misconfigured(service.left));
+  const name = service.right;
+  if (name === undefined) return Effect.sync(() => misused("No service chosen"));
+  return Effect.matchEffect(ConfigCheck.load(name, environment), {
+    onFailure: (problems) => Effect.sync(() => misconfigured(problems)),
+    onSuccess: (settings) => {
+      switch (command._tag) {
+        case "Check":
+          return show(ConfigCheck.report(environment).join("\n"));
+        case "HealthCheck":
+          return healthCheck(name, settings);
+        case "Run":
+          return run(name, settings);
+      }
+    },
+  });
+};
+
+const portsOf = (service: ServiceName, settings: AppConfig): ReadonlyArray<number> => {
+  const { managementPort, port, authPort, routingPort } = settings;
+  if (service === "all") return [authPort, routingPort];
+  return [managementPort ?? port ?? (service === "auth" ? authPort : routingPort)];
+};
+
+/** Asks what runs beside this process, in the same container, whether it is ready. */
+const healthCheck = (service: ServiceName, settings: AppConfig): Effect.Effect<number> => {
+  const isAny = settings.host === "0.0.0.0" || settings.host === "::";
+  const host = isAny ? "127.0.0.1" : settings.host;
+  const isReady = (port: number) =>
+    Effect.tryPromise((signal) =>
+      fetch(`http://${host.includes(":") ? `[${host}]` : host}:${port}/health/ready`, { signal })
+        .then(async (response) => {
+          await response.body?.cancel();
+          return response.ok;
+        })
+    ).pipe(Effect.timeout("2 seconds"), Effect.orElseSucceed(() => false));
+  return Effect.map(
+    Effect.forEach(portsOf(service, settings), isReady),
+    (answers) => answers.every(Boolean) ? exitCode.ok : exitCode.unhealthy,
+  );
+};
+
+const logging = (service: ServiceName, settings: AppConfig): Layer.Layer<Logging> => {
+  const isTerminal = Deno.stdout.isTerminal();
+  return Logging.layer({
+    level: settings.logLevel,
+    format: settings.logFormat ?? (isTerminal ? "pretty" : "json"),
+    colour: isTerminal,
+    accessSample: settings.accessLogSample,
+    ...(service === "all" ? {} : { service }),
+  });
+};
+
+const run = (service: ServiceName, settings: AppConfig): Effect.Effect<number> =>
+  Effect.gen(function* () {
+    yield* survive;
+    const stop = yield* stopSignal;
+    const data = yield* EmbeddedData.load(settings.dataFile);
+    const isDemo = ConfigCheck.needsDemoSecret(settings, service);
+    const secured = isDemo ? { ...settings, jwtSecret: yield* ConfigCheck.demoSecret } : settings;
+    if (isDemo) yield* Effect.promise(() => printDemoToken(secured, data));
+    yield* Effect.raceFirst(App.run(service, secured, App.backends(secured, data)), stop);
+    return exitCode.ok;
+  }).pipe(
+    Effect.scoped,
+    Effect.catchAll((failure) =>
+      Effect.sync(() => {
+        print(failure.message, Deno.stderr);
+        return failure._tag === "ListenFailed" ? exitCode.failed : exitCode.configuration;
+      })
+    ),
+    Effect.catchAllDefect((defect) =>
+      Effect.as(
+        Effect.logFatal("Service failed", Cause.die(defect)),
+        exitCode.failed,
+      )
+    ),
+    Effect.provide(logging(service, settings)),
+  );
+
+/** Ends with the first signal to stop; the process itself with the second. */
+const stopSignal: Effect.Effect<Effect.Effect<void>, never, Logging | Scope.Scope> = Effect.gen(
+  function* () {
+    const { log } = yield* Logging;
+    const latch = yield* Effect.makeLatch(false);
+    let isStopping = false;
+    const listen = (signal: "SIGTERM" | "SIGINT", code: number) => {
+      const onSignal = () => {
+        if (isStopping) Deno.exit(code);
+        isStopping = true;
+        log("info", "Signal received", { signal });
+        latch.unsafeOpen();
+      };
+      return Effect.acquireRelease(
+        Effect.sync(() => Deno.addSignalListener(signal, onSignal)),
+        () => Effect.sync(() => Deno.removeSignalListener(signal, onSignal)),
+      );
+    };
+    yield* listen("SIGTERM", 128 + 15);
+    yield* listen("SIGINT", 128 + 2);
+    return latch.await;
+  },
+);
+
+/**
+ * An error that escapes a driver's own callbacks ends no process: nothing of ours waits for it, and
+ * what does wait has its deadline. It is logged as what it is.
+ */
+const survive: Effect.Effect<void, never, Logging | Scope.Scope> = Effect.gen(function* () {
+  const { log } = yield* Logging;
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    log("error", "Uncaught error", { error: causeText(Cause.die(event.error)) });
+  };
+  const onRejection = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    log("error", "Unhandled rejection", { error: causeText(Cause.die(event.reason)) });
+  };
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      globalThis.addEventListener("error", onError);
+      globalThis.addEventListener("unhandledrejection", onRejection);
+    }),
+    () =>
+      Effect.sync(() => {
+        globalThis.removeEventListener("error", onError);
+        globalThis.removeEventListener("unhandledrejection", onRejection);
+      }),
+  );
+});
+
+/** To stderr and never into the log: good for 12 hours, for the first of the embedded tenants. */
+const printDemoToken = async (settings: AppConfig, data: EmbeddedData.Embedded): Promise<void> => {
+  const tenantId = data.tenants[0]?.tenantId ?? data.stores[0]?.tenantId ?? "demo";
+  const key = encoder.encode(Redacted.value(settings.jwtSecret ?? Redacted.make("")));
+  const token = new SignJWT({ tenantId }).setProtectedHeader({ alg: "HS256" }).setSubject("demo")
+    .setIssuedAt().setExpirationTime("12h");
+  if (settings.jwtIssuer !== undefined) token.setIssuer(settings.jwtIssuer);
+  if (settings.jwtAudience !== undefined) token.setAudience(settings.jwtAudience);
+  print(`Demo token of tenant "${tenantId}": ${await token.sign(key)}`, Deno.stderr);
+};

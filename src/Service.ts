@@ -1,0 +1,177 @@
+/**
+ * What both services are made of beside their own work: breakers, guards, metrics, health, status,
+ * administration and the listener. Each service in the process has these for itself.
+ */
+import { type HttpApi } from "@effect/platform";
+import { Context, Effect, Layer, type Redacted, type Scope } from "effect";
+import type { AppConfig } from "./Config.ts";
+import { Guards } from "./Guards.ts";
+import * as ApiServer from "./http/ApiServer.ts";
+import type { Gate } from "./http/Gate.ts";
+import type { Implementation } from "./http/Handlers.ts";
+import { Lifecycle } from "./http/Lifecycle.ts";
+import { openApi } from "./http/OpenApi.ts";
+import * as Admin from "./operations/Admin.ts";
+import { AdminApi } from "./operations/Api.ts";
+import * as Events from "./operations/Events.ts";
+import type { Fleet } from "./operations/Fleet.ts";
+import { type Dependency, Health } from "./operations/Health.ts";
+import { Logging } from "./operations/Logging.ts";
+import { Metrics, type MetricsOptions } from "./operations/Metrics.ts";
+import { StatusFeed } from "./operations/StatusFeed.ts";
+import { CircuitBreakers } from "./resilience/CircuitBreakers.ts";
+import { version } from "./Version.ts";
+
+/** One of the two services. */
+export type Name = "auth" | "routing";
+
+/** How to ask MongoDB and Redis, or what is embedded in their place, for a sign of life. */
+export class Dependencies
+  extends Context.Tag("Dependencies")<Dependencies, ReadonlyArray<Dependency>>() {}
+
+/** What every service is built on. */
+export type Core = CircuitBreakers | Guards | Health | Lifecycle | Metrics | StatusFeed;
+
+export interface CoreOptions {
+  readonly service: Name;
+  /** Readiness needs one of these; empty: it asks no dependency. */
+  readonly needsOneOf: ReadonlyArray<string>;
+  /** What the metrics know beforehand. */
+  readonly known: Pick<MetricsOptions, "routes" | "operations" | "bulkheads" | "calls" | "caches">;
+}
+
+const families = (settings: AppConfig) => [
+  { prefix: "mongodb", settings: settings.mongodbBreaker },
+  { prefix: "redis", settings: settings.redisBreaker },
+  { prefix: "token-exchange-", settings: settings.tokenExchangeBreaker },
+  { prefix: "jwks", settings: settings.jwksBreaker },
+];
+
+/** The core of one service. Its state changes are logged from the first one on. */
+export const core = (settings: AppConfig, options: CoreOptions) => {
+  const { service } = options;
+  const announced = Layer.scopedDiscard(
+    Effect.gen(function* () {
+      const breakers = yield* CircuitBreakers;
+      const listener = Events.circuitStateChanged(yield* Logging, service);
+      const remove = breakers.unsafeOnChange(listener);
+      yield* Effect.addFinalizer(() => Effect.sync(remove));
+    }),
+  );
+  const metrics = Layer.unwrapEffect(
+    Effect.map(
+      Logging,
+      (logging) =>
+        Metrics.layer({ service, version, logLinesDropped: logging.dropped, ...options.known }),
+    ),
+  );
+  const health = Layer.unwrapEffect(
+    Effect.map(
+      Dependencies,
+      (dependencies) => Health.layer({ dependencies, needsOneOf: options.needsOneOf }),
+    ),
+  );
+  const feed = StatusFeed.layer({
+    service,
+    version,
+    hasAdmin: settings.adminToken !== undefined,
+  });
+  return Layer.mergeAll(Guards.layer(settings), feed, announced).pipe(
+    Layer.provideMerge(health),
+    Layer.provideMerge(metrics),
+    Layer.provideMerge(CircuitBreakers.layer(settings.breaker, { families: families(settings) })),
+    Layer.provideMerge(Lifecycle.layer),
+  );
+};
+
+export interface ServeOptions<R> {
+  readonly service: Name;
+  readonly port: number;
+  /** The service's own endpoints and the middleware they carry. */
+  readonly implementation: Implementation<R>;
+  readonly gates: ReadonlyArray<Gate>;
+  /** Health, metrics and status of this service. */
+  readonly operations: (
+    options: { readonly openapi: string },
+  ) => Effect.Effect<Implementation<never>, never, Core>;
+  readonly apis: ReadonlyArray<HttpApi.HttpApi.Any>;
+  readonly title: string;
+  readonly description: string;
+  readonly unavailable: string;
+  readonly isBreakerName: (name: string) => Effect.Effect<boolean>;
+}
+
+/** The OpenAPI document of a service; the administration is in it only when there is one. */
+export const document = (
+  { title, description, apis }: Pick<ServeOptions<never>, "title" | "description" | "apis">,
+  hasAdmin: boolean,
+): string =>
+  JSON.stringify(
+    openApi(hasAdmin ? [...apis, AdminApi] : apis, {
+      title,
+      version,
+      description,
+      license: { name: "MIT", identifier: "MIT" },
+    }),
+    null,
+    2,
+  );
+
+const administration = (
+  token: Redacted.Redacted<string>,
+  options: Admin.AdminOptions,
+): Effect.Effect<
+  { readonly implementation: Implementation<never>; readonly gate: Gate },
+  never,
+  CircuitBreakers | Fleet | Logging | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const gate = Admin.gate(token, yield* Logging);
+    return { implementation: yield* Admin.make(options), gate };
+  });
+
+/** Listens until the scope closes; then drains within `SHUTDOWN_GRACE`. */
+export const serve = <R>(settings: AppConfig, options: ServeOptions<R>) =>
+  Effect.gen(function* () {
+    const { service } = options;
+    const metrics = yield* Metrics;
+    const logging = yield* Logging;
+    const lifecycle = yield* Lifecycle;
+    const { adminToken, managementPort } = settings;
+
+    const operations = yield* options.operations({
+      openapi: document(options, adminToken !== undefined),
+    });
+    const admin = adminToken === undefined
+      ? undefined
+      : yield* administration(adminToken, { service, isBreakerName: options.isBreakerName });
+    const own = [{ implementation: options.implementation, kind: "service" as const }];
+    const others = [operations, ...(admin === undefined ? [] : [admin.implementation])]
+      .map((implementation) => ({ implementation, kind: "operations" as const }));
+    const common = {
+      service,
+      hostname: settings.host,
+      gates: [...options.gates, ...(admin === undefined ? [] : [admin.gate])],
+      corsOrigins: settings.corsAllowedOrigins,
+      requestTimeout: settings.requestTimeout,
+      maxBodyBytes: settings.maxBodyBytes,
+      shutdownGrace: settings.shutdownGrace,
+      unavailable: options.unavailable,
+      observe: (done: ApiServer.Done) => {
+        metrics.request(done.method, done.route, done.status, done.durationMs);
+        logging.access({ service, ...done });
+      },
+    };
+    if (managementPort !== undefined) {
+      const { port } = yield* ApiServer.serve({ ...common, port: managementPort, apis: others });
+      yield* Effect.logInfo("Management listening", { port });
+    }
+    const { port } = yield* ApiServer.serve({
+      ...common,
+      port: options.port,
+      apis: managementPort === undefined ? [...own, ...others] : own,
+    });
+    yield* lifecycle.advance("ready");
+    yield* Effect.addFinalizer(() => Effect.logInfo("Service stopping"));
+    yield* Effect.logInfo("Service listening", { port, version });
+  });
