@@ -32,10 +32,15 @@ const { success, code } = await new Deno.Command(
       "--no-check",
       "--frozen",
       "--no-prompt",
+      "--exclude-unused-npm",
+      // Text imports are stable since Deno 2.8; an older denort wants to be asked for them.
+      "--unstable-raw-imports",
       ...permissions,
       `--output=${output}`,
       "src/main.ts",
     ],
+    // Embedding effect's package nests deeper than the 2 MiB a thread gets by default.
+    env: { RUST_MIN_STACK: String(64 * 2 ** 20) },
   },
 ).spawn().status;
 
