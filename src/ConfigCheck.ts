@@ -7,6 +7,7 @@ import { parseTokenKeys } from "./auth/TokenCache/Keys.ts";
 import {
   type AppConfig,
   config,
+  environmentNames,
   fromEnvironment,
   problems,
   type ServiceName,
@@ -103,11 +104,12 @@ const secrets = new Set([
 ]);
 
 /** The settings as `--check` prints them: one line a variable that is set or has a default. */
-export const report = (get: (name: string) => string | undefined): ReadonlyArray<string> =>
-  table.flatMap(({ name, default: fallback }) => {
-    const given = get(name)?.trim();
-    if (given === undefined || given === "") {
-      return fallback === "" ? [] : [`${name} = ${fallback} (default)`];
-    }
-    return [`${name} = ${secrets.has(name) ? "<redacted>" : given}`];
+export const report = (get: (name: string) => string | undefined): ReadonlyArray<string> => {
+  const defaults = new Map(table.map((row) => [row.name, row.default]));
+  return environmentNames.flatMap((name) => {
+    const given = get(name)?.trim() ?? "";
+    if (given !== "") return [`${name} = ${secrets.has(name) ? "<redacted>" : given}`];
+    const fallback = defaults.get(name) ?? "";
+    return fallback === "" ? [] : [`${name} = ${fallback} (default)`];
   });
+};

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { Effect, Either } from "effect";
+import * as ConfigCheck from "../src/ConfigCheck.ts";
+import type { ServiceName } from "../src/Config.ts";
+import { describe, it } from "./support/it.ts";
+
+const problems = (service: ServiceName, environment: Readonly<Record<string, string>>) =>
+  Effect.map(
+    Effect.either(ConfigCheck.load(service, (name) => environment[name])),
+    Either.match({ onLeft: (lines) => lines, onRight: () => [] }),
+  );
+
+const secret = "a-secret-of-at-least-thirty-two-bytes";
+const key = btoa("0123456789abcdef0123456789abcdef");
+
+describe("load()", () => {
+  it.effect("load() accepts an empty environment for every service", () =>
+    Effect.gen(function* () {
+      assert.deepEqual(yield* problems("auth", {}), []);
+      assert.deepEqual(yield* problems("routing", {}), []);
+      assert.deepEqual(yield* problems("all", {}), []);
+    }));
+
+  it.effect("load() refuses to verify tokens with no secret beside a real database", () =>
+    Effect.gen(function* () {
+      const environment = { MONGODB_URI: "mongodb://db" };
+      const refused = [
+        "JWT_SECRET or JWT_JWKS_URL must be set with MONGODB_URI: there is no default",
+      ];
+      assert.deepEqual(yield* problems("routing", environment), refused);
+      assert.deepEqual(yield* problems("all", environment), refused);
+      assert.deepEqual(yield* problems("auth", environment), []);
+      assert.deepEqual(yield* problems("routing", { ...environment, JWT_SECRET: secret }), []);
+    }));
+
+  it.effect("load() refuses two ways to verify tokens at once", () =>
+    Effect.gen(function* () {
+      const environment = { JWT_SECRET: secret, JWT_JWKS_URL: "https://login.example/keys" };
+      assert.deepEqual(yield* problems("routing", environment), [
+        "JWT_SECRET and JWT_JWKS_URL cannot both be set",
+      ]);
+    }));
+
+  it.effect("load() names the variables of an illegal breaker, with their prefix", () =>
+    Effect.gen(function* () {
+      const lines = yield* problems("routing", {
+        BREAKER_OPEN_FOR: "60s",
+        MONGODB_BREAKER_OPEN_FOR_MAX: "10s",
+        REDIS_BREAKER_WINDOW: "1s",
+        REDIS_BREAKER_BUCKETS: "7",
+      });
+      assert.deepEqual(lines.map((line) => line.split(" ")[0]), [
+        "MONGODB_BREAKER_OPEN_FOR_MAX",
+        "REDIS_BREAKER_WINDOW",
+      ]);
+    }));
+
+  it.effect("load() checks every key of TOKEN_CACHE_KEY and quotes none", () =>
+    Effect.gen(function* () {
+      assert.deepEqual(yield* problems("auth", { TOKEN_CACHE_KEY: `${key}, ${key}` }), []);
+      const lines = yield* problems("auth", { TOKEN_CACHE_KEY: `${key},c2hvcnQ=` });
+      assert.equal(lines.length, 1);
+      assert.match(lines[0] ?? "", /^TOKEN_CACHE_KEY key 2 has 5 bytes/);
+    }));
+
+  it.effect("load() refuses ports that two services would share", () =>
+    Effect.gen(function* () {
+      assert.equal((yield* problems("all", { MANAGEMENT_PORT: "9000" })).length, 1);
+      assert.equal((yield* problems("routing", { MANAGEMENT_PORT: "9000" })).length, 0);
+      assert.equal((yield* problems("all", { AUTH_PORT: "80", ROUTING_PORT: "80" })).length, 1);
+    }));
+});
+
+describe("report()", () => {
+  it("report() shows what is set and what is default, and no secret", () => {
+    const environment: Readonly<Record<string, string>> = {
+      JWT_SECRET: secret,
+      MONGODB_URI: `mongodb://user:${secret}@db`,
+      REDIS_BREAKER_OPEN_FOR: "1s",
+    };
+    const lines = ConfigCheck.report((name) => environment[name]);
+    assert.ok(lines.includes("JWT_SECRET = <redacted>"));
+    assert.ok(lines.includes("MONGODB_URI = <redacted>"));
+    assert.ok(lines.includes("REDIS_BREAKER_OPEN_FOR = 1s"));
+    assert.ok(lines.includes("CACHE_TTL = 1h (default)"));
+    assert.ok(!lines.join("\n").includes(secret));
+  });
+});
