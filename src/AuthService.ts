@@ -31,6 +31,10 @@ const coreOptions: Service.CoreOptions = {
       { dependency: tokenExchange, operation: "token_exchange" },
     ],
     caches: ["token"],
+    fallbacks: [
+      { operation: "mongodb_find", fallback: "STALE" },
+      { operation: "token_exchange", fallback: "503" },
+    ],
   },
 };
 

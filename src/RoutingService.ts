@@ -34,6 +34,10 @@ const coreOptions: Service.CoreOptions = {
       { dependency: "redis", operation: "redis_set" },
     ],
     caches: ["memory", "near", "redis"],
+    fallbacks: [
+      { operation: "mongodb_find", fallback: "STALE" },
+      { operation: "redis_get", fallback: "BYPASS" },
+    ],
   },
 };
 

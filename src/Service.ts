@@ -37,7 +37,10 @@ export interface CoreOptions {
   /** Readiness needs one of these; empty: it asks no dependency. */
   readonly needsOneOf: ReadonlyArray<string>;
   /** What the metrics know beforehand. */
-  readonly known: Pick<MetricsOptions, "routes" | "operations" | "bulkheads" | "calls" | "caches">;
+  readonly known: Pick<
+    MetricsOptions,
+    "routes" | "operations" | "bulkheads" | "calls" | "caches" | "fallbacks"
+  >;
 }
 
 const families = (settings: AppConfig) => [
@@ -79,7 +82,10 @@ export const core = (settings: AppConfig, options: CoreOptions) => {
   return Layer.mergeAll(Guards.layer(settings), feed, announced).pipe(
     Layer.provideMerge(health),
     Layer.provideMerge(metrics),
-    Layer.provideMerge(CircuitBreakers.layer(settings.breaker, { families: families(settings) })),
+    Layer.provideMerge(CircuitBreakers.layer(settings.breaker, {
+      families: families(settings),
+      permanent: ["mongodb", "redis", "jwks"],
+    })),
     Layer.provideMerge(Lifecycle.layer),
   );
 };

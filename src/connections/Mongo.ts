@@ -99,7 +99,7 @@ const make = Effect.fnUntraced(function* (options: MongoOptions) {
   let lastFailure: DependencyFailure = new TransientFailure({
     dependency,
     operation: "mongodb_connect",
-    reason: "not connected yet",
+    reason: "still connecting",
     timedOut: false,
     cause: undefined,
   });

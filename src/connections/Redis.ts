@@ -60,7 +60,7 @@ const make = Effect.fnUntraced(function* (options: RedisOptions) {
   const open = (overrides: ClientOptions) => openClient({ ...settings, ...overrides });
 
   const client = yield* open({});
-  let lastFailure: DependencyFailure = connectFailure("not connected yet");
+  let lastFailure: DependencyFailure = connectFailure("still connecting");
   // Driver events are synchronous callbacks; the queue brings them back into the fiber's world.
   const news = yield* Queue.unbounded<Effect.Effect<void>>();
   client.on("ready", () => {

@@ -5,7 +5,7 @@
  * what is in flight may end within the grace; then the rest is answered 503 and the listener goes.
  * `shutdown()` is never followed by `abort()`, which kills the process: it is raced with the time.
  */
-import { Data, Duration, Effect, type Scope } from "effect";
+import { Cause, Data, Duration, Effect, type Scope } from "effect";
 import { monotonicMillis } from "../resilience/Monotonic.ts";
 import * as Cors from "./Cors.ts";
 import { dispatch } from "./Dispatch.ts";
@@ -14,8 +14,9 @@ import { InFlight } from "./InFlight.ts";
 import { Lifecycle } from "./Lifecycle.ts";
 import { OpenStreams } from "./OpenStreams.ts";
 import * as Problem from "./Problem.ts";
+import { RequestContext } from "./RequestContext.ts";
 import * as RouteTable from "./RouteTable.ts";
-import { type Done, type Serving, withoutFiberMetrics } from "./Serving.ts";
+import { type Done, logDefect, type Serving, withoutFiberMetrics } from "./Serving.ts";
 
 export { handlers, type Implementation } from "./Handlers.ts";
 export type { Done } from "./Serving.ts";
@@ -43,7 +44,7 @@ export interface Options<R> {
   readonly shutdownGrace?: Duration.DurationInput;
   /** Sentence of a 503 of the server itself [Service temporarily unavailable]. */
   readonly unavailable?: string;
-  /** Called once for each answer, synchronously; must not throw. */
+  /** Called once for each answer, synchronously; what it throws is logged. */
   readonly observe?: (done: Done) => void;
 }
 
@@ -68,7 +69,11 @@ export class ListenFailed extends Data.TaggedError("ListenFailed")<{
   }
 }
 
-/** Listens until the scope closes. The services of the handlers are taken from the surroundings. */
+/**
+ * Listens until the scope closes. The services of the handlers are taken from the surroundings. A
+ * listener for operations alone is to be opened first: then it closes last, and can be asked for
+ * readiness while the service drains.
+ */
 export const serve = <R>(
   options: Options<R>,
 ): Effect.Effect<Listening, ListenFailed, R | Lifecycle | Scope.Scope> =>
@@ -115,7 +120,7 @@ const listen = (
   Effect.try({
     try: () =>
       Deno.serve(
-        { hostname, port, onListen: () => {}, onError: crashed },
+        { hostname, port, onListen: () => {}, onError: (error) => crashed(serving, error) },
         (request) => dispatch(serving, request),
       ),
     catch: (cause) => new ListenFailed({ hostname, port, reason: reasonOf(cause), cause }),
@@ -128,12 +133,20 @@ const reasonOf = (cause: unknown): string => {
   return "invalid";
 };
 
-/** The server's own code failed, before or after the handler: nothing is known but that. */
-const crashed = (): Response => {
+/** The server's own code failed, outside of any handler: all that is left to say is so. */
+const crashed = (serving: Serving, error: unknown): Response => {
+  const correlationId = crypto.randomUUID();
+  const context = new RequestContext(correlationId, serving.service, undefined, 0, Infinity);
+  logDefect(serving.runtime, context, "unknown", Cause.die(error));
   const problem = new Problem.InternalServerError();
-  return new Response(JSON.stringify(Problem.wire(problem, crypto.randomUUID())), {
+  return new Response(JSON.stringify(Problem.wire(problem, correlationId)), {
     status: problem.status,
-    headers: { "content-type": Problem.contentType, "cache-control": "no-store" },
+    headers: {
+      "content-type": Problem.contentType,
+      "cache-control": "no-store",
+      "x-correlation-id": correlationId,
+      "x-content-type-options": "nosniff",
+    },
   });
 };
 

@@ -40,8 +40,8 @@ interface Options {
  * Decoder of a query, path, body or header struct. With `emptyIsMissing` an empty string counts as
  * not given, as in a query: `?storeId=`. A value that is an array is a parameter given twice.
  */
-export const compile = (
-  schema: Schema.Schema<unknown, unknown, never>,
+export const compile = <A, I>(
+  schema: Schema.Schema<A, I>,
   options: Options,
 ): Decoder => {
   const fields = fieldsOf(schema.ast);

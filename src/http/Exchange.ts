@@ -60,7 +60,10 @@ export class Exchange implements Asked, Watched {
     return new Promise((resolve) => {
       this.#resolve = resolve;
       this.serving.inFlight.add(this);
-      fiber.addObserver((exit) => this.#settle(() => this.#answer(exit)));
+      fiber.addObserver((exit) => {
+        if (this.#resolve !== undefined) return this.#settle(() => this.#answer(exit));
+        if (exit._tag === "Failure" && Cause.isDie(exit.cause)) this.#log(exit.cause);
+      });
     });
   }
 
@@ -74,13 +77,18 @@ export class Exchange implements Asked, Watched {
   }
 
   watchCaller(): void {
-    this.request.signal.addEventListener("abort", () => {
-      this.#settle(() => {
-        observe(this, callerGone);
-        return new Response(null, { status: callerGone });
-      });
-      this.#fiber?.unsafeInterruptAsFork(FiberId.none);
-    }, { once: true });
+    const { signal } = this.request;
+    if (signal.aborted) this.#abandon();
+    else signal.addEventListener("abort", () => this.#abandon(), { once: true });
+  }
+
+  /** The caller has gone: nobody to answer, and no work worth finishing. */
+  #abandon(): void {
+    this.#settle(() => {
+      observe(this, callerGone);
+      return new Response(null, { status: callerGone });
+    });
+    this.#fiber?.unsafeInterruptAsFork(FiberId.none);
   }
 
   /** The first to come decides; what comes later has nobody to answer. */
@@ -168,7 +176,7 @@ export class Exchange implements Asked, Watched {
         : this.#answerDefect(cause);
     }
     // A declared error beside a defect, in a finalizer say: answered, and still heard of.
-    if (failure !== cause) logDefect(this.serving, this.context, this.label, cause);
+    if (failure !== cause) this.#log(cause);
     const { error } = failure;
     if (Problem.isProblem(error)) return respondProblem(this, error);
     try {
@@ -181,8 +189,12 @@ export class Exchange implements Asked, Watched {
   }
 
   #answerDefect(cause: Cause.Cause<unknown>): Response {
-    logDefect(this.serving, this.context, this.label, cause);
+    this.#log(cause);
     return respondProblem(this, new Problem.InternalServerError());
+  }
+
+  #log(cause: Cause.Cause<unknown>): void {
+    logDefect(this.serving.runtime, this.context, this.label, cause);
   }
 }
 

@@ -6,6 +6,7 @@
 import { HttpApi, HttpApiSchema, OpenApi, OpenApiJsonSchema } from "@effect/platform";
 import { Context, Option, type SchemaAST } from "effect";
 import { contentType as problemType, Wire } from "./Problem.ts";
+import { RateLimited } from "./RateLimit.ts";
 
 /** What the document says of the service as a whole. */
 export interface Info {
@@ -106,6 +107,7 @@ interface Facts {
   /** Parts of a request can be wrong. */
   readonly decodes: boolean;
   readonly hasBody: boolean;
+  readonly limited: boolean;
   readonly headers: Readonly<Record<number, Readonly<Record<string, HeaderDoc>>>>;
   readonly summary: string;
 }
@@ -114,7 +116,7 @@ const factsOf = (api: HttpApi.HttpApi.AnyWithProps): ReadonlyMap<string, Facts> 
   const facts = new Map<string, Facts>();
   HttpApi.reflect(api, {
     onGroup: () => {},
-    onEndpoint: ({ group, endpoint, errors, mergedAnnotations }) => {
+    onEndpoint: ({ group, endpoint, errors, middleware, mergedAnnotations }) => {
       const id = Context.getOption(endpoint.annotations, OpenApi.Identifier).pipe(
         Option.getOrElse(() =>
           group.topLevel ? endpoint.name : `${group.identifier}.${endpoint.name}`
@@ -126,6 +128,7 @@ const factsOf = (api: HttpApi.HttpApi.AnyWithProps): ReadonlyMap<string, Facts> 
         decodes: [endpoint.pathSchema, endpoint.urlParamsSchema, endpoint.headersSchema]
           .some(Option.isSome),
         hasBody: Option.isSome(endpoint.payloadSchema),
+        limited: [...api.middlewares, ...middleware].some(({ key }) => key === RateLimited.key),
         headers: Option.getOrElse(
           Context.getOption(mergedAnnotations, ResponseHeaders),
           () => ({}),
@@ -176,15 +179,16 @@ const componentHeaders: Readonly<Record<string, HeaderDoc>> = {
   RateLimitReset: { description: "Seconds until all calls are allowed again", schema: integer },
 };
 
+const rateLimitHeaders: Readonly<Record<string, Ref>> = {
+  "RateLimit-Limit": headerRef("RateLimitLimit"),
+  "RateLimit-Remaining": headerRef("RateLimitRemaining"),
+  "RateLimit-Reset": headerRef("RateLimitReset"),
+};
+
 /** Headers that problems of a status carry. */
 const problemHeaders: Readonly<Record<number, Readonly<Record<string, Ref>>>> = {
   401: { "WWW-Authenticate": headerRef("Challenge") },
-  429: {
-    "Retry-After": headerRef("RetryAfter"),
-    "RateLimit-Limit": headerRef("RateLimitLimit"),
-    "RateLimit-Remaining": headerRef("RateLimitRemaining"),
-    "RateLimit-Reset": headerRef("RateLimitReset"),
-  },
+  429: { "Retry-After": headerRef("RetryAfter"), ...rateLimitHeaders },
   503: { "Retry-After": headerRef("RetryAfter") },
 };
 
@@ -196,28 +200,33 @@ const problem = (status: number, description: string): ResponseDoc => ({
 
 const complete = (operation: OpenApi.OpenAPISpecOperation, facts: Facts): Operation => {
   const responses: Record<string, ResponseDoc> = {};
+  const refusals = new Map(serverRefusals(facts));
   for (const [code, response] of Object.entries(operation.responses)) {
     const status = Number(code);
     // The platform declares a 400 of its own everywhere; ours is only where something is decoded.
-    if (status === 400 && !facts.problems.has(400)) continue;
-    const described = facts.problems.has(status) ? problem(status, response.description) : {
-      ...response,
-      headers: { "X-Correlation-Id": headerRef("CorrelationId") },
-    };
+    if (status === 400 && !refusals.has(400)) continue;
+    const described: ResponseDoc = status === 400 || facts.problems.has(status)
+      ? problem(status, refusals.get(status) ?? response.description)
+      : { ...response, headers: { "X-Correlation-Id": headerRef("CorrelationId") } };
+    const limits = facts.limited && status < 400 ? rateLimitHeaders : {};
     responses[code] = {
       ...described,
-      headers: { ...described.headers, ...facts.headers[status] },
+      headers: { ...described.headers, ...limits, ...facts.headers[status] },
     };
   }
-  for (const [status, description] of serverRefusals(facts)) {
+  for (const [status, description] of refusals) {
     responses[status] ??= problem(status, description);
   }
   return { ...operation, summary: operation.summary ?? facts.summary, responses };
 };
 
 /** What the server answers itself, before the handler is asked. */
-const serverRefusals = ({ decodes, hasBody }: Facts): ReadonlyArray<readonly [number, string]> => [
-  ...(decodes || hasBody ? [[400, "A part of the request is missing or invalid"] as const] : []),
+const serverRefusals = (
+  { problems, decodes, hasBody }: Facts,
+): ReadonlyArray<readonly [number, string]> => [
+  ...(decodes || hasBody || problems.has(400)
+    ? [[400, "A part of the request is missing or invalid"] as const]
+    : []),
   ...(hasBody
     ? [
       [408, "The body was not complete in time"] as const,

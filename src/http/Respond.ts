@@ -3,9 +3,10 @@
  * to whoever observes the server. Headers are appended to the finished `Response`: measured five
  * times cheaper than giving them to its constructor, which converts and copies them twice.
  */
+import { Cause } from "effect";
 import * as Problem from "./Problem.ts";
 import type { RequestContext } from "./RequestContext.ts";
-import type { Serving } from "./Serving.ts";
+import { logDefect, type Serving } from "./Serving.ts";
 
 /** What can be sent. */
 export type Body = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
@@ -79,13 +80,18 @@ export const respondProblem = (asked: Asked, problem: Problem.AnyProblem): Respo
 /** Reports a request that is over; `respond` does so itself. */
 export const observe = ({ serving, request, context, label }: Asked, status: number): void => {
   const { method } = request;
-  serving.observe({
-    method: standardMethods.has(method) ? method : "OTHER",
-    route: label,
-    status,
-    durationMs: performance.now() - context.startedAt,
-    correlationId: context.correlationId,
-  });
+  try {
+    serving.observe({
+      method: standardMethods.has(method) ? method : "OTHER",
+      route: label,
+      status,
+      durationMs: performance.now() - context.startedAt,
+      correlationId: context.correlationId,
+    });
+  } catch (defect) {
+    // Whoever looks on must not keep the caller from its answer.
+    logDefect(serving.runtime, context, label, Cause.die(defect));
+  }
 };
 
 const problemHeaders = (problem: Problem.AnyProblem): Record<string, string> => {

@@ -64,7 +64,7 @@ export const fork = <A, E>(
 
 /** A defect is for the log alone, with the correlation id that the caller was given. */
 export const logDefect = (
-  { runtime }: Serving,
+  runtime: Serving["runtime"],
   context: RequestContext,
   route: string,
   cause: Cause.Cause<unknown>,

@@ -7,6 +7,7 @@ import { type Context, Duration, Effect } from "effect";
 import type { StateChange } from "../resilience/CircuitBreaker.ts";
 import type { Retrying } from "../resilience/Retry.ts";
 import type { Fields, Logging } from "./Logging.ts";
+import type { Metrics } from "./Metrics.ts";
 import { errorText } from "./SafeText.ts";
 
 /**
@@ -43,7 +44,12 @@ export const retrying = <E>(retrying: Retrying<E>): Effect.Effect<void> =>
 
 /**
  * A caller got less than it asked for because a dependency failed: an answer past the cache
- * (`BYPASS`), an expired copy (`STALE`), or a 503.
+ * (`BYPASS`), an expired copy (`STALE`), or a 503. Logged and counted.
  */
-export const fallbackUsed = (operation: string, fields: Fields = {}): Effect.Effect<void> =>
-  Effect.logWarning("Fallback used", { operation, ...fields });
+export const fallbackUsed =
+  (metrics: Pick<Context.Tag.Service<Metrics>, "fallback">) =>
+  (operation: string, fallback: string, fields: Fields = {}): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      metrics.fallback(operation, fallback);
+      return Effect.logWarning("Fallback used", { operation, fallback, ...fields });
+    });

@@ -40,6 +40,8 @@ export interface MetricsOptions {
   readonly bulkheads?: ReadonlyArray<string>;
   /** Calls whose duration is measured. */
   readonly calls?: ReadonlyArray<{ readonly dependency: string; readonly operation: string }>;
+  /** What a caller may get in place of the real answer: `BYPASS`, `STALE`, `503`, … */
+  readonly fallbacks?: ReadonlyArray<{ readonly operation: string; readonly fallback: string }>;
   /** Caches asked before a dependency. */
   readonly caches?: ReadonlyArray<string>;
   /** Most breakers with series of their own [10,000]. */
@@ -58,6 +60,8 @@ export class Metrics extends Context.Tag("operations/Metrics")<Metrics, {
   readonly dependencyCall: (dependency: string, operation: string, durationMs: number) => void;
   /** Counts one attempt beyond the first. */
   readonly retry: (operation: string) => void;
+  /** Counts one fallback, as `Fallback used` in the log. */
+  readonly fallback: (operation: string, fallback: string) => void;
   readonly bulkheadRejection: (dependency: string) => void;
   readonly rateLimitRejection: () => void;
   /** Shows the calls in flight of a bulkhead (several of one dependency are added up). */
@@ -199,6 +203,17 @@ const make = (options: MetricsOptions) => {
   const retries = keyed((operation) => newRetryCell({ service, operation }));
   options.operations?.forEach(retries);
 
+  const newFallbackCell = counters(
+    registry,
+    "fallbacks_total",
+    "Requests that got a fallback in place of the real answer.",
+    ["service", "operation", "fallback"],
+  );
+  const fallbacks = keyed((operation) =>
+    keyed((fallback) => newFallbackCell({ service, operation, fallback }))
+  );
+  for (const { operation, fallback } of options.fallbacks ?? []) fallbacks(operation)(fallback);
+
   const newInFlight = gauges(
     registry,
     "bulkhead_in_flight",
@@ -256,6 +271,9 @@ const make = (options: MetricsOptions) => {
       calls(dependency)(operation).observe(durationMs / 1_000),
     retry: (operation: string): void => {
       retries(operation).count += 1;
+    },
+    fallback: (operation: string, fallback: string): void => {
+      fallbacks(operation)(fallback).count += 1;
     },
     bulkheadRejection: (dependency: string): void => {
       bulkheadRejections(dependency).count += 1;

@@ -189,8 +189,7 @@ const settleClosed = (rules: Rules, state: Closed, event: Settle, now: number): 
   const isJudged = requests >= rules.minimumRequests;
   const trips = (failed && (next.consecutiveFailures >= rules.consecutiveFailures ||
     (isJudged && window.failures / requests >= rules.failureRate))) ||
-    (isJudged && rules.slowCallDuration !== Infinity &&
-      window.slow / requests >= rules.slowCallRate);
+    (slow && isJudged && window.slow / requests >= rules.slowCallRate);
   if (!trips) return next;
   return state.mode === "observe"
     ? { ...next, observed: true }

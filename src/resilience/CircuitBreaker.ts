@@ -29,7 +29,7 @@ import type {
 } from "./BreakerContract.ts";
 import { CircuitOpen } from "./BreakerContract.ts";
 import { classifyExit, type Hints, hintsOf, noHints } from "./Classification.ts";
-import { clockOf, monotonicMillis } from "./Monotonic.ts";
+import { clockOf, monotonicMillis, recentMillis } from "./Monotonic.ts";
 
 export { InvalidSettings, type Settings } from "./BreakerSettings.ts";
 export * from "./BreakerContract.ts";
@@ -42,6 +42,10 @@ interface Admission {
   readonly trial: number;
   readonly startedAt: number;
 }
+
+type Refusal = Exit.Exit<never, CircuitOpen>;
+
+const ask: Event = { _tag: "Ask" };
 
 /** Uniform in [0, 1) from a seed and an epoch (splitmix32), so that `step` stays pure. */
 const uniform = (seed: number, epoch: number): number => {
@@ -78,7 +82,7 @@ class Breaker implements CircuitBreaker {
   #rejected = 0;
   #transitions: Array<{ -readonly [K in keyof Transition]: Transition[K] }> | undefined;
   #lastRejection:
-    | { readonly epoch: number; readonly at: number; readonly error: CircuitOpen }
+    | { readonly epoch: number; readonly at: number; readonly refusal: Refusal }
     | undefined;
   #listeners: Set<(change: StateChange) => void> | undefined;
 
@@ -101,9 +105,9 @@ class Breaker implements CircuitBreaker {
   readonly protect: CircuitBreaker["protect"] = (self, classify = classifyExit) =>
     Effect.withFiberRuntime((fiber) => {
       const state = this.#cell.current;
-      if (state._tag !== "closed") return this.#protectTrial(self, classify);
-      if (state.mode === "disabled") return self;
       const clock = clockOf(fiber);
+      if (state._tag !== "closed") return this.#protectTrial(clock, self, classify);
+      if (state.mode === "disabled") return self;
       const admission: Admission = {
         epoch: state.epoch,
         trial: 0,
@@ -135,31 +139,29 @@ class Breaker implements CircuitBreaker {
 
   /** The slow path, taken while open or half-open: masked, so that no trial can get lost. */
   #protectTrial<A, E, R>(
+    clock: Clock.Clock,
     self: Effect.Effect<A, E, R>,
     classify: (exit: Exit.Exit<A, E>) => Outcome,
   ): Effect.Effect<A, E | CircuitOpen, R> {
-    return Effect.clockWith((clock) => {
-      const state = this.#cell.current;
-      const now = monotonicMillis(clock);
-      // A rejection needs no mask, and most calls to an open breaker are one.
-      if (state._tag === "open" && (state.mode === "forced-open" || now < state.until)) {
-        return this.#reject(state, now);
-      }
-      return Effect.uninterruptibleMask<A, E | CircuitOpen, R>((restore) => {
-        const admission = this.#admit(clock);
-        if (admission instanceof CircuitOpen) return admission;
-        return Effect.matchCauseEffect(restore(self), {
-          onSuccess: (value) => {
-            const exit = Exit.succeed(value);
-            this.#judge(clock, admission, exit, classify);
-            return exit;
-          },
-          onFailure: (cause) => {
-            const exit = Exit.failCause(cause);
-            this.#judge(clock, admission, exit, classify);
-            return exit;
-          },
-        });
+    const state = this.#cell.current;
+    const now = recentMillis(clock);
+    // Most calls here are refused, and need no mask. The reading is at most 1 ms behind, so whoever
+    // would be refused 1 ms after it is refused now; the others are judged by an exact one below.
+    if (this.#next(state, ask, now + 1) === state) return this.#reject(state, now);
+    return Effect.uninterruptibleMask<A, E | CircuitOpen, R>((restore) => {
+      const admission = this.#admit(clock);
+      if (Exit.isExit(admission)) return admission;
+      return Effect.matchCauseEffect(restore(self), {
+        onSuccess: (value) => {
+          const exit = Exit.succeed(value);
+          this.#judge(clock, admission, exit, classify);
+          return exit;
+        },
+        onFailure: (cause) => {
+          const exit = Exit.failCause(cause);
+          this.#judge(clock, admission, exit, classify);
+          return exit;
+        },
       });
     });
   }
@@ -167,7 +169,7 @@ class Breaker implements CircuitBreaker {
   get acquire(): Effect.Effect<Permit, CircuitOpen> {
     return Effect.clockWith((clock) => {
       const admission = this.#admit(clock);
-      if (admission instanceof CircuitOpen) return admission;
+      if (Exit.isExit(admission)) return admission;
       let isSettled = false;
       return Effect.succeed({
         settle: (outcome: Outcome) =>
@@ -242,14 +244,14 @@ class Breaker implements CircuitBreaker {
     return this.#cell.current._tag;
   }
 
-  #admit(clock: Clock.Clock): Admission | CircuitOpen {
+  #admit(clock: Clock.Clock): Admission | Refusal {
     const state = this.#cell.current;
     if (state._tag === "closed") {
       const startedAt = this.#timesCalls ? monotonicMillis(clock) : 0;
       return { epoch: state.epoch, trial: 0, startedAt };
     }
     const now = monotonicMillis(clock);
-    const next = this.#next(state, { _tag: "Ask" }, now);
+    const next = this.#next(state, ask, now);
     if (next === state || next._tag !== "half-open") return this.#reject(state, now);
     this.#commit(clock, now, state, next, "admission");
     return { epoch: next.epoch, trial: next.nextTrial - 1, startedAt: now };
@@ -259,13 +261,15 @@ class Breaker implements CircuitBreaker {
    * Counts a rejection. Creating an `Error` costs more than all the rest of a rejection, so those of
    * one millisecond share theirs: under load that is most of them, and none is off by more than that.
    */
-  #reject(state: State, now: number): CircuitOpen {
+  #reject(state: State, now: number): Refusal {
     this.#rejected += 1;
     const last = this.#lastRejection;
-    if (last !== undefined && last.epoch === state.epoch && now - last.at < 1) return last.error;
-    const error = this.#refusal(state, now);
-    this.#lastRejection = { epoch: state.epoch, at: now, error };
-    return error;
+    if (last !== undefined && last.epoch === state.epoch && Math.abs(now - last.at) < 1) {
+      return last.refusal;
+    }
+    const refusal = Exit.fail(this.#refusal(state, now));
+    this.#lastRejection = { epoch: state.epoch, at: now, refusal };
+    return refusal;
   }
 
   #refusal(state: State, now: number): CircuitOpen {
@@ -311,7 +315,9 @@ class Breaker implements CircuitBreaker {
     }
     const state = this.#cell.current;
     if (state.epoch !== admission.epoch) return;
-    const now = monotonicMillis(clock);
+    // A success can open nothing, so its bucket is all that the time of it decides.
+    const isBucketAll = outcome === "success" && state._tag === "closed" && !this.#timesCalls;
+    const now = isBucketAll ? recentMillis(clock) : monotonicMillis(clock);
     const next = this.#next(state, {
       _tag: "Settle",
       epoch: admission.epoch,

@@ -31,6 +31,8 @@ export interface Options {
   readonly capacity?: number;
   /** Milliseconds without use after which a closed, failure-free breaker may go [15 min]. */
   readonly idleMillis?: number;
+  /** Names that are never evicted, because somebody keeps their breaker [none]. */
+  readonly permanent?: ReadonlyArray<string>;
   /** Settings that differ for names beginning with a prefix; the first that fits is taken. */
   readonly families?: ReadonlyArray<Family>;
 }
@@ -43,7 +45,10 @@ export interface Family {
 
 interface Entry {
   readonly breaker: CircuitBreaker;
+  /** Monotonic milliseconds of the last look-up, or of the last look that found new calls. */
   usedAt: number;
+  /** Calls seen at that look: whoever keeps a breaker uses it without looking it up. */
+  calls: number;
 }
 
 type StandingAction = "open" | "disable" | "observe";
@@ -107,13 +112,25 @@ const make = (settings: Partial<Settings>, options: Options) =>
         listener(change)
       );
 
+    const permanent = new Set(options.permanent);
+
     const isForgettable = ({ breaker }: Entry) =>
       Effect.map(
         breaker.snapshot,
-        ({ state, mode, counts }) =>
-          state === "closed" && mode === "auto" && counts.totalFailures === 0 &&
-          counts.consecutiveFailures === 0,
+        ({ name, state, mode, counts }) =>
+          !permanent.has(name) && state === "closed" && mode === "auto" &&
+          counts.totalFailures === 0 && counts.consecutiveFailures === 0,
       );
+
+    const isIdle = (entry: Entry, now: number) =>
+      Effect.map(entry.breaker.totals, ({ successes, failures, neutral, rejected }) => {
+        const calls = successes + failures + neutral + rejected;
+        if (calls !== entry.calls) {
+          entry.calls = calls;
+          entry.usedAt = now;
+        }
+        return now - entry.usedAt >= idleMillis;
+      });
 
     /** Removes the oldest idle entries, and when full the oldest forgettable one. */
     const makeRoom = (now: number) =>
@@ -124,7 +141,7 @@ const make = (settings: Partial<Settings>, options: Options) =>
           const isFull = entries.size >= capacity;
           if (!isFull && looked >= sweepLength) return;
           looked += 1;
-          if (!isFull && now - entry.usedAt < idleMillis) return;
+          if (!isFull && !(yield* isIdle(entry, now))) continue;
           if (yield* isForgettable(entry)) entries.delete(name);
         }
         if (entries.size >= capacity) fullUntil = now + fullFor;
@@ -143,7 +160,7 @@ const make = (settings: Partial<Settings>, options: Options) =>
         standing.delete(name);
         if (action !== undefined) yield* breaker.control(action);
         breaker.unsafeOnChange(announce);
-        entries.set(name, { breaker, usedAt: now });
+        entries.set(name, { breaker, usedAt: now, calls: 0 });
         return breaker;
       });
 
@@ -176,8 +193,7 @@ const make = (settings: Partial<Settings>, options: Options) =>
     const breakers = Effect.gen(function* () {
       const now = yield* Effect.clockWith((clock) => Effect.succeed(monotonicMillis(clock)));
       for (const [name, entry] of entries) {
-        if (now - entry.usedAt < idleMillis) break;
-        if (yield* isForgettable(entry)) entries.delete(name);
+        if ((yield* isIdle(entry, now)) && (yield* isForgettable(entry))) entries.delete(name);
       }
       return Array.from(entries.values(), ({ breaker }) => breaker);
     });

@@ -2,19 +2,38 @@
  * Elapsed time for every decision in this folder: Effect's `Clock` read in a form that a jump of the
  * wall clock does not touch, and that `TestClock` still moves.
  */
-import { Clock, type Context, type DefaultServices } from "effect";
+import { Clock, Context, DefaultServices } from "effect";
+
+/** The clock of every runtime that was not given another one. */
+const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock);
 
 /**
- * Milliseconds since an arbitrary origin, never going back when the wall clock is set.
- * Costs one bigint (about 0.15 µs); its resolution as a double is 256 ns.
+ * Milliseconds since an arbitrary origin, never going back when the wall clock is set. Of the live
+ * clock the same source is read without its bigint, which would make up a third of the cost; any
+ * other clock is asked itself, and its reading as a double resolves 256 ns.
  */
 export const monotonicMillis = (clock: Clock.Clock): number =>
-  Number(clock.unsafeCurrentTimeNanos()) / 1e6;
+  clock === liveClock ? performance.now() : Number(clock.unsafeCurrentTimeNanos()) / 1e6;
+
+let readAt = NaN;
+let reading = 0;
+
+/**
+ * `monotonicMillis` for what runs on every call: of the live clock one reading serves for the wall
+ * clock's millisecond in which it was taken, as looking at that costs half as much (0.05 µs). So it
+ * is at most 1 ms behind; a jump of the wall clock only ends it early.
+ */
+export const recentMillis = (clock: Clock.Clock): number => {
+  if (clock !== liveClock) return monotonicMillis(clock);
+  const wall = Date.now();
+  if (wall !== readAt) {
+    readAt = wall;
+    reading = performance.now();
+  }
+  return reading;
+};
 
 /** The clock of a running fiber, read without an effect of its own. */
 export const clockOf = (
   fiber: { readonly currentDefaultServices: Context.Context<DefaultServices.DefaultServices> },
-): Clock.Clock => {
-  const clock = fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key);
-  return clock ?? Clock.make();
-};
+): Clock.Clock => fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key) ?? liveClock;

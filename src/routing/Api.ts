@@ -48,11 +48,21 @@ export const StoreRecord = Schema.Struct({
 /** Most stores on one page, and how many there are when nobody asks for fewer. */
 export const maxPageSize = 1_000;
 
-const Limit = Schema.NumberFromString.pipe(
-  Schema.int(),
-  Schema.between(1, maxPageSize),
-  Schema.annotations({ description: `1 to ${maxPageSize}; default ${maxPageSize}` }),
-);
+/** Digits only: `1e2`, `+5` and blanks are no integers to whoever reads the contract. */
+const Limit = Schema.transform(
+  Schema.String.pipe(Schema.pattern(/^\d{1,9}$/)),
+  Schema.Int.pipe(Schema.between(1, maxPageSize)),
+  { strict: true, decode: Number, encode: String },
+).annotations({
+  jsonSchema: {
+    type: "integer",
+    minimum: 1,
+    maximum: maxPageSize,
+    default: maxPageSize,
+    description: "Most stores on the page",
+  },
+  ...sentences({ missing: "limit is invalid" }),
+});
 
 const stores = HttpApiGroup.make("stores")
   .add(
@@ -66,7 +76,9 @@ const stores = HttpApiGroup.make("stores")
       .setUrlParams(Schema.Struct({
         limit: Schema.optionalWith(Limit, { exact: true }),
         after: Schema.optionalWith(
-          StoreId.annotations(sentences({ invalid: "after is invalid" })),
+          StoreId.annotations(
+            sentences({ missing: "after is invalid", invalid: "after is invalid" }),
+          ),
           { exact: true },
         ),
       }))

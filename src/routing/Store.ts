@@ -17,8 +17,8 @@ export const TenantId = Schema.String.pipe(
 
 /** Where a store stands, in degrees. */
 export const Location = Schema.Struct({
-  lat: Schema.Number.pipe(Schema.between(-90, 90)),
-  lon: Schema.Number.pipe(Schema.between(-180, 180)),
+  lat: Schema.Finite,
+  lon: Schema.Finite,
 });
 
 /** One store of one tenant. `backendContext` is any JSON value, passed through unchanged. */

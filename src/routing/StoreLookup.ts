@@ -110,6 +110,7 @@ const make = (
     const cache = yield* StoreCache;
     const repository = yield* StoreRepository;
     const metrics = yield* Metrics;
+    const fallback = fallbackUsed(metrics);
     const flights = yield* SingleFlight.make<string, Option.Option<Store>, ReadFailure>();
     const fills = yield* FiberSet.make<void, never>();
     const fork = yield* FiberSet.runtime(fills)<never>();
@@ -188,7 +189,7 @@ const make = (
         ageSeconds: Math.max(0, Math.floor((now - cached.entry.readAt) / 1_000)),
       };
       return Effect.as(
-        fallbackUsed("mongodb_find", { fallback: "STALE", error: errorText(failure) }),
+        fallback("mongodb_find", "STALE", { error: errorText(failure) }),
         found,
       );
     };
@@ -199,7 +200,7 @@ const make = (
           onSuccess: (store) =>
             cached._tag === "Unavailable"
               ? Effect.zipRight(
-                fallbackUsed("redis_get", { fallback: "BYPASS" }),
+                fallback("redis_get", "BYPASS"),
                 answer(storeId, store, "BYPASS"),
               )
               : answer(storeId, store, "MISS"),

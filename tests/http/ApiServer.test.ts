@@ -1,13 +1,23 @@
 /** The wire rules that every service shares, over a real port. */
 import { strict as assert } from "node:assert";
-import { FetchHttpClient, HttpApiClient } from "@effect/platform";
-import { Cause, Deferred, Effect, Exit, HashMap, Logger, Option } from "effect";
-import { type Implementation, ListenFailed, serve } from "../../src/http/ApiServer.ts";
+import {
+  FetchHttpClient,
+  HttpApi,
+  HttpApiClient,
+  HttpApiEndpoint,
+  HttpApiGroup,
+} from "@effect/platform";
+import { Cause, Deferred, Effect, Exit, HashMap, Logger, Option, Schema } from "effect";
+import { handlers, type Implementation, ListenFailed, serve } from "../../src/http/ApiServer.ts";
 import { Lifecycle } from "../../src/http/Lifecycle.ts";
 import { eventually } from "../support/eventually.ts";
 import { describe, it } from "../support/it.ts";
 import { ask, RawConnection } from "./support/RawHttp.ts";
-import { get, openAlone, problemOf, Shop, Sold } from "./support/Shop.ts";
+import { get, open, openAlone, problemOf, Shop, Sold } from "./support/Shop.ts";
+
+const Operations = HttpApi.make("operations").add(
+  HttpApiGroup.make("health").add(HttpApiEndpoint.get("live", "/live").addSuccess(Schema.String)),
+);
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -343,6 +353,63 @@ describe("serve()", () => {
       const ended = yield* slow;
       assert.deepEqual(ended.map(({ status }) => status), [200, 200]);
       assert.equal((yield* get(`${url}/text`)).status, 200);
+    }));
+
+  it.live("serves several apis, and sheds none of the operations", () =>
+    Effect.gen(function* () {
+      const operations = handlers(Operations, { health: { live: () => Effect.succeed("yes") } });
+      const { url, watch } = yield* openAlone({ maxInFlight: 1 }, [
+        { implementation: operations, kind: "operations" },
+      ]);
+      const slow = yield* Effect.fork(get(`${url}/slow`));
+      yield* eventually(Effect.sync(() => watch.slowBegun === 1));
+      assert.equal((yield* get(`${url}/text`)).status, 503);
+      assert.equal((yield* get(`${url}/live`)).text, '"yes"');
+      yield* Deferred.succeed(watch.release, undefined);
+      assert.equal((yield* slow).status, 200);
+    }));
+
+  it.live("answers also when whoever observes it throws, and when its own code does", () =>
+    Effect.gen(function* () {
+      const logged: Array<string> = [];
+      const logger = Logger.make(({ cause }) => {
+        logged.push(Cause.pretty(cause));
+      });
+      let broken = false;
+      const lifecycle = {
+        ...yield* Lifecycle,
+        unsafeState: () => {
+          if (broken) throw new Error("broken server");
+          return "ready" as const;
+        },
+      };
+      const { url } = yield* open({
+        observe: () => {
+          throw new Error("broken observer");
+        },
+      }).pipe(Effect.provideService(Lifecycle, lifecycle), Effect.provide(Logger.add(logger)));
+      assert.equal((yield* get(`${url}/text`)).status, 200);
+      assert.match(logged.join(), /broken observer/);
+      broken = true;
+      const answer = yield* get(`${url}/nowhere`);
+      broken = false;
+      assert.equal(answer.status, 500);
+      assert.equal(problemOf(answer).correlationId, answer.headers.get("x-correlation-id"));
+      assert.match(logged.join(), /broken server/);
+    }).pipe(Effect.provide(Lifecycle.layer)));
+
+  it.live("logs a defect that comes after the answer", () =>
+    Effect.gen(function* () {
+      const logged: Array<string> = [];
+      const logger = Logger.make(({ cause }) => {
+        logged.push(Cause.pretty(cause));
+      });
+      const { url } = yield* Effect.provide(
+        openAlone({ requestTimeout: "30 millis" }),
+        Logger.add(logger),
+      );
+      assert.equal((yield* get(`${url}/late`)).status, 503);
+      yield* eventually(Effect.sync(() => logged.join().includes("late defect")));
     }));
 
   it.live("fails typed when the port is taken", () =>

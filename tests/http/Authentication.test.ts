@@ -1,10 +1,11 @@
 /** Tokens signed by jose against a real port: what counts, and every way to cheat that we know. */
 import { strict as assert } from "node:assert";
 import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "@effect/platform";
-import { Effect, Layer, Redacted, Schema, TestClock } from "effect";
+import { Duration, Effect, Layer, Redacted, Schema, TestClock } from "effect";
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import * as ApiServer from "../../src/http/ApiServer.ts";
 import * as Authentication from "../../src/http/Authentication.ts";
+import { KeysUnavailable } from "../../src/http/Jwks.ts";
 import { Lifecycle } from "../../src/http/Lifecycle.ts";
 import { RequestContext } from "../../src/http/RequestContext.ts";
 import { type Options, TokenVerifier, WeakSecret } from "../../src/http/TokenVerifier.ts";
@@ -142,6 +143,25 @@ describe("a request", () => {
       const longest = "a".repeat(64);
       const answer = yield* as(`Bearer ${yield* sign({ sub: "ann", tenantId: longest })}`);
       assert.equal(answer.status, 200);
+    }));
+});
+
+describe("a key set that cannot be had", () => {
+  it.live("is a 503 with its time, and not remembered", () =>
+    Effect.gen(function* () {
+      let down = true;
+      const expiresAt = Date.now() + 60_000;
+      const verify = () =>
+        down
+          ? new KeysUnavailable({ retryAfter: Duration.seconds(7), cause: undefined })
+          : Effect.succeed({ subject: "ann", tenantId: "ikea", expiresAt });
+      const { as } = yield* open(Layer.succeed(TokenVerifier, { verify }));
+      const answer = yield* as("Bearer a.b.c");
+      assert.equal(answer.status, 503);
+      assert.equal(answer.headers.get("retry-after"), "7");
+      assert.equal(problemOf(answer).error, "Service temporarily unavailable");
+      down = false;
+      assert.equal((yield* as("Bearer a.b.c")).status, 200);
     }));
 });
 

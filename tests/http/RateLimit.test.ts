@@ -1,7 +1,7 @@
 /** Token buckets, and the headers of limited endpoints. */
 import { strict as assert } from "node:assert";
 import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "@effect/platform";
-import { Duration, Effect, Layer, Schema, TestClock } from "effect";
+import { Duration, Effect, Layer, Schema, TestClock, TestContext } from "effect";
 import * as fc from "fast-check";
 import * as ApiServer from "../../src/http/ApiServer.ts";
 import * as Gate from "../../src/http/Gate.ts";
@@ -11,10 +11,7 @@ import { describe, it } from "../support/it.ts";
 import { get, problemOf } from "./support/Shop.ts";
 
 const limiter = (options: RateLimit.Options) =>
-  Effect.map(
-    Effect.provide(RateLimit.RateLimiter, RateLimit.RateLimiter.layer(options)),
-    (limiter) => limiter,
-  );
+  Effect.provide(RateLimit.RateLimiter, RateLimit.RateLimiter.layer(options));
 
 describe("take()", () => {
   it.effect("allows the burst at once, then the rate", () =>
@@ -90,13 +87,11 @@ describe("take()", () => {
                 }
                 assert.ok(allowed <= options.burst + options.rps * elapsed / 1000 + 1e-6);
               }
-            }).pipe(Effect.provide(testClock)),
+            }).pipe(Effect.provide(TestContext.TestContext)),
           ),
       ))
     ));
 });
-
-const testClock = TestClock.defaultTestClock;
 
 const Api = HttpApi.make("limited").add(
   HttpApiGroup.make("g")

@@ -17,6 +17,7 @@ const options: MetricsOptions = {
   bulkheads: ["mongodb"],
   calls: [{ dependency: "mongodb", operation: "mongodb_find" }],
   caches: ["near", "redis"],
+  fallbacks: [{ operation: "mongodb_find", fallback: "STALE" }],
   logLinesDropped: () => 7,
 };
 
@@ -80,6 +81,7 @@ describe("Metrics", () => {
           `circuit_breaker_transitions_total{${breaker},from="closed",to="open"}`,
           `circuit_breaker_transitions_total{${breaker},from="half-open",to="closed"}`,
           `retry_attempts_total{service="routing",operation="mongodb_find"}`,
+          `fallbacks_total{service="routing",operation="mongodb_find",fallback="STALE"}`,
           `cache_requests_total{cache="near",result="hit"}`,
           `cache_requests_total{cache="redis",result="miss"}`,
           `dependency_call_duration_seconds_count{dependency="mongodb",operation="mongodb_find"}`,
@@ -188,6 +190,34 @@ describe("Metrics", () => {
       const third = yield* textOf(metrics);
       assert.ok((valueOf(third, `${calls},outcome="success"}`) ?? 0) >= 3);
     }).pipe(Effect.provide(layer({ maxBreakers: 1 }, 3))));
+
+  it.effect("every counting method adds to its own series and no other", () =>
+    Effect.gen(function* () {
+      const metrics = yield* Metrics;
+      const before = yield* textOf(metrics);
+      metrics.cacheRequest("redis", "hit");
+      metrics.cacheRequest("redis", "hit");
+      metrics.dependencyCall("mongodb", "mongodb_find", 30);
+      metrics.retry("mongodb_find");
+      metrics.fallback("mongodb_find", "STALE");
+      metrics.fallback("redis_get", "BYPASS");
+      metrics.bulkheadRejection("mongodb");
+      metrics.rateLimitRejection();
+      const changed = (yield* textOf(metrics)).split("\n").filter((line) =>
+        !before.includes(line) && !line.startsWith("process_")
+      );
+      const call = `dependency="mongodb",operation="mongodb_find"`;
+      assert.deepEqual(changed.filter((line) => !line.includes("_bucket")).toSorted(), [
+        `bulkhead_rejections_total{service="routing",dependency="mongodb"} 1`,
+        `cache_requests_total{cache="redis",result="hit"} 2`,
+        `dependency_call_duration_seconds_count{${call}} 1`,
+        `dependency_call_duration_seconds_sum{${call}} 0.03`,
+        `fallbacks_total{service="routing",operation="mongodb_find",fallback="STALE"} 1`,
+        `fallbacks_total{service="routing",operation="redis_get",fallback="BYPASS"} 1`,
+        `rate_limit_rejections_total{service="routing"} 1`,
+        `retry_attempts_total{service="routing",operation="mongodb_find"} 1`,
+      ]);
+    }).pipe(Effect.provide(layer())));
 
   it.effect("bulkhead() shows the sum of a dependency's bulkheads until each is taken off", () =>
     Effect.gen(function* () {

@@ -1,6 +1,7 @@
 /**
  * The embedded dashboard and rules against the program itself: a real Prometheus scrapes both
- * services while one tenant's token endpoint fails, and then every query must have data.
+ * services while Redis goes away and one tenant's token endpoint fails, and then every query must
+ * have data.
  */
 import { strict as assert } from "node:assert";
 import { describe, it } from "@std/testing/bdd";
@@ -8,6 +9,7 @@ import { SignJWT } from "jose";
 import { Prometheus } from "../deploy/support/Prometheus.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort, releasePort } from "../support/ports.ts";
+import { Redis } from "../support/servers/Redis.ts";
 import { ServerProcess } from "../support/servers/ServerProcess.ts";
 import { TokenEndpoint } from "../support/servers/TokenEndpoint.ts";
 import { needs } from "../support/Tools.ts";
@@ -110,15 +112,16 @@ describe("dashboard.json", () => {
   });
 });
 
-describe("dashboard.json and alerts.yaml", needs("prometheus"), () => {
-  it("find data for every query while amicis runs and a token endpoint fails", async () => {
+describe("dashboard.json and alerts.yaml", needs("prometheus", "redis-server"), () => {
+  it("find data for every query while Redis is gone and a token endpoint fails", async () => {
+    const redis = await Redis.start();
     const endpoint = await TokenEndpoint.start();
     endpoint.behave((request) =>
       request.form.get("client_id") === "broken"
         ? { kind: "answer", status: 500, body: {} }
         : { kind: "ok" }
     );
-    const amicis = await Amicis.start(endpoint.url);
+    const amicis = await Amicis.start(endpoint.url, redis.url);
     const prometheus = await Prometheus.start({
       targets: [
         { job: "amicis-auth", port: amicis.authPort },
@@ -127,16 +130,22 @@ describe("dashboard.json and alerts.yaml", needs("prometheus"), () => {
       ruleFiles: [rulesFile],
     });
     try {
-      // Enough scrapes for every rate, with the breaker seen open.
+      const scraped = (times: number) =>
+        eventually(async () => {
+          await amicis.traffic();
+          const up = await prometheus.query("count_over_time(amicis_build_info[5m])");
+          assert.equal(up.filter(({ values: [count = 0] }) => count >= times).length, 2);
+        }, { within: "60 seconds", every: "100 millis" });
+      await scraped(3);
+      await redis.kill();
+      const opened = (breaker: string) =>
+        `increase(circuit_breaker_transitions_total{breaker="${breaker}",to="open"}[1m]) > 0`;
       await eventually(async () => {
         await amicis.traffic();
-        const scrapes = await prometheus.query("count_over_time(amicis_build_info[1m])");
-        assert.deepEqual(scrapes.filter(({ values: [count = 0] }) => count >= 6).length, 2);
-        const open = await prometheus.query(
-          `circuit_breaker_state{breaker="token-exchange-broken"} == 1`,
-        );
-        assert.equal(open.length, 1);
+        assert.equal((await prometheus.query(opened("token-exchange-broken"))).length, 1);
+        assert.equal((await prometheus.query(`count(${opened("redis")})`)).length, 1);
       }, { within: "60 seconds", every: "100 millis" });
+      await scraped(12);
 
       const empty: Array<string> = [];
       for (const { from, expr, instant } of queries) {
@@ -150,17 +159,33 @@ describe("dashboard.json and alerts.yaml", needs("prometheus"), () => {
       }
       assert.deepEqual(empty, []);
 
-      const metrics = (await prometheus.rules()).flatMap(({ query }) => metricsIn(query));
+      const rules = await prometheus.rules();
+      assert.deepEqual(rules.flatMap(({ lastError }) => lastError ?? []), []);
+      const metrics = rules.flatMap(({ query }) => metricsIn(query));
       const missing: Array<string> = [];
       for (const metric of new Set(metrics)) {
         if ((await prometheus.query(metric)).length === 0) missing.push(metric);
       }
       assert.ok(metrics.length > 0);
       assert.deepEqual(missing, []);
+
+      // On their way to firing; that they fire after their minutes is for the rules' own tests.
+      await eventually(async () => {
+        await amicis.traffic();
+        const pending = new Set(
+          (await prometheus.query("ALERTS")).map(({ metric }) => metric["alertname"]),
+        );
+        assert.deepEqual(
+          ["CircuitBreakerOpen", "DependencyDown", "TokenEndpointFailing"]
+            .filter((name) => !pending.has(`Amicis${name}`)),
+          [],
+        );
+      }, { within: "30 seconds", every: "200 millis" });
     } finally {
       await prometheus.stop();
       await amicis.stop();
       await endpoint.stop();
+      await redis.stop();
     }
   });
 });
@@ -172,7 +197,7 @@ const metricsIn = (query: string): ReadonlyArray<string> =>
     ([name]) => name,
   );
 
-/** Both services in one process, with embedded stores and two tenants. */
+/** Both services in one process, with an embedded store and two tenants. */
 class Amicis {
   private constructor(
     readonly authPort: number,
@@ -182,7 +207,7 @@ class Amicis {
     readonly dataFile: string,
   ) {}
 
-  static async start(tokenEndpoint: string): Promise<Amicis> {
+  static async start(tokenEndpoint: string, redisUrl: string): Promise<Amicis> {
     const [authPort, routingPort] = [freePort(), freePort()];
     const tenant = (tenantId: string) => ({
       tenantId,
@@ -211,6 +236,9 @@ class Amicis {
         ROUTING_PORT: String(routingPort),
         DATA_FILE: dataFile,
         JWT_SECRET: secret,
+        REDIS_URL: redisUrl,
+        // Trials soon enough for several to fail while the test looks on.
+        BREAKER_OPEN_FOR: "1s",
         LOG_LEVEL: "error",
       },
       isReady: async () => {

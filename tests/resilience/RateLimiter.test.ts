@@ -8,27 +8,27 @@ import { describe, it } from "../support/it.ts";
 
 const now = Clock.clockWith((clock) => Effect.succeed(monotonicMillis(clock)));
 
+const admittedAt = (limiter: RateLimiter.RateLimiter, calls: number, at: number) => {
+  let count = 0;
+  for (let call = 0; call < calls; call++) {
+    if (limiter.unsafeAdmit(at) === undefined) count += 1;
+  }
+  return count;
+};
+
 /** How many of `calls` at this moment are admitted. */
 const admitted = (limiter: RateLimiter.RateLimiter, calls: number) =>
-  Effect.gen(function* () {
-    const at = yield* now;
-    let count = 0;
-    for (let call = 0; call < calls; call++) {
-      if (limiter.unsafeAdmit(at) === undefined) count += 1;
-    }
-    return count;
-  });
+  Effect.map(now, (at) => admittedAt(limiter, calls, at));
 
 /** `perSecond` calls in each of so many seconds, in steps of 100 ms; how many were admitted. */
 const load = (limiter: RateLimiter.RateLimiter, perSecond: number, seconds: number) =>
   Effect.gen(function* () {
-    let count = 0;
     const start = yield* now;
+    let count = 0;
     for (let step = 0; step < seconds * 10; step++) {
-      // Set, not adjusted: nobody sleeps here, and waiting for sleepers would take real time.
-      count += yield* admitted(limiter, perSecond / 10);
-      yield* TestClock.setTime(start + (step + 1) * 100);
+      count += admittedAt(limiter, perSecond / 10, start + step * 100);
     }
+    yield* TestClock.setTime(start + seconds * 1_000);
     return count;
   });
 

@@ -22,6 +22,8 @@ export interface Options extends OutboundRequest.Options {
    * deadline is nearer [5 seconds].
    */
   readonly timeout?: Duration.DurationInput;
+  /** Allows http to other hosts than this one; link-local addresses stay refused [false]. */
+  readonly allowInsecure?: boolean;
   /** The W3C `traceparent` to send with the request being made, if there is one [none]. */
   readonly traceparent?: Effect.Effect<Option.Option<string>>;
 }
@@ -47,38 +49,16 @@ const formEncoded = (value: string): string =>
 const basic = (clientId: string, secret: Redacted.Redacted<string>): string =>
   `Basic ${btoa(`${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`)}`;
 
-const dnsCodes: ReadonlySet<string> = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_NODATA"]);
-const certificateCode = /^(CERT_|ERR_TLS_CERT|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_PURPOSE)/;
-
-/** A driver's code in words that name no host. */
-const reasonOf = (code: string): string => {
-  if (dnsCodes.has(code)) return "its name could not be resolved";
-  if (code === "ECONNREFUSED") return "connection refused";
-  if (code === "ECONNRESET" || code === "EPIPE") return "connection reset";
-  if (code === "ETIMEDOUT") return "no answer in time";
-  if (code.startsWith("HPE_")) return "it does not speak HTTP";
-  if (/SSL|TLS/.test(code)) return "TLS handshake failed";
-  return code === "" ? "connection failed" : `connection failed (${code})`;
-};
-
 const failureOf = (
   error: OutboundRequest.NoAnswer | OutboundRequest.AddressRefused,
 ): IdentityFailure => {
   if (error._tag === "AddressRefused") return new EndpointRefused({ reason: error.reason });
-  const common = { dependency: "token-exchange", operation: "token_exchange", cause: error.cause };
-  if (certificateCode.test(error.code)) {
-    // Three more handshakes would not make it trusted.
-    return new PermanentFailure({
-      ...common,
-      reason: "its certificate is not trusted",
-      answered: false,
-    });
-  }
-  return new TransientFailure({
-    ...common,
-    reason: reasonOf(error.code),
-    timedOut: error.timedOut,
-  });
+  const { reason, cause } = error;
+  const common = { dependency: "token-exchange", operation: "token_exchange", reason, cause };
+  // More handshakes would not make a certificate trusted.
+  return reason === "its certificate is not trusted"
+    ? new PermanentFailure({ ...common, answered: false })
+    : new TransientFailure({ ...common, timedOut: reason === "no answer in time" });
 };
 
 /** Exchanges over HTTP; kept connections are closed with the layer's scope. */
@@ -109,8 +89,6 @@ export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
               maxBodyBytes,
               headers: {
                 "content-type": "application/x-www-form-urlencoded",
-                // The form's encoding is ASCII, so characters are bytes.
-                "content-length": String(body.length),
                 "accept": "application/json",
                 "accept-encoding": "identity",
                 "user-agent": "amicis",

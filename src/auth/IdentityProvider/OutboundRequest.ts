@@ -1,18 +1,25 @@
 /**
- * One POST over node:http(s), bound to the addresses that were checked.
+ * One POST over HTTP/1.1, on a connection to an address that was checked; sent exactly once.
  *
  * Why not `fetch`, and so not @effect/platform's HttpClient: it resolves names by itself, so a name
- * could pass the check and then resolve to another address, and its `tcp` proxy, which could pin
- * the connection, sends https requests in plain text. An agent's `lookup` is what the socket
- * connects by: it checks every address it hands out, and a kept connection stays where it was made.
+ * could pass the check and lead elsewhere when it connects, and its `tcp` proxy, which could pin the
+ * connection, sends https requests in plain text. `node:https` can pin (an agent's `lookup`), but
+ * under Deno it sends a request again by itself when a kept connection ends, revives a request that
+ * was destroyed, and in some versions lets a cut body end the process.
  */
 import { Data, Effect, type Scope } from "effect";
-import { lookup } from "node:dns/promises";
-import * as http from "node:http";
-import * as https from "node:https";
-import type { LookupFunction } from "node:net";
-import { getCACertificates } from "node:tls";
-import { objection, type Target } from "./OutboundAddress.ts";
+import { monotonicMillis } from "../../resilience/Monotonic.ts";
+import { AnswerReader, Malformed } from "./AnswerReader.ts";
+import {
+  AddressRefused,
+  type Connection,
+  Connections,
+  type Resolve,
+  systemResolve,
+} from "./Connections.ts";
+import type { Target } from "./OutboundAddress.ts";
+
+export { AddressRefused, type Resolve } from "./Connections.ts";
 
 /** What came back. Header names are in lower case. */
 export interface Answer {
@@ -22,22 +29,30 @@ export interface Answer {
   readonly body: Uint8Array | undefined;
 }
 
-/** No whole answer; `code` is the driver's (`ECONNRESET`, …), or `""`. */
+/** No whole answer, and why. */
 export class NoAnswer extends Data.TaggedError("NoAnswer")<{
-  readonly code: string;
-  readonly timedOut: boolean;
+  readonly reason: Reason;
   readonly cause: unknown;
 }> {}
 
-/** The host's name resolved to an address that must not be connected to. */
-export class AddressRefused extends Data.TaggedError("AddressRefused")<{
-  readonly reason: string;
-}> {}
+/** In words fit for a log: no hosts, no addresses. */
+export type Reason =
+  | "no answer in time"
+  | "its name could not be resolved"
+  | "connection refused"
+  | "connection reset"
+  | "it cannot be reached"
+  | "its certificate is not trusted"
+  | "TLS handshake failed"
+  | "it does not speak HTTP"
+  | "connection failed";
 
 /** What is sent, and what is accepted back. */
 export interface Post {
   readonly target: Target;
+  /** Names and values that hold no line break. */
   readonly headers: Readonly<Record<string, string>>;
+  /** ASCII. */
   readonly body: string;
   /** Milliseconds from the start of the name's look-up to the last byte of the answer's body. */
   readonly timeoutMillis: number;
@@ -45,163 +60,143 @@ export interface Post {
   readonly maxBodyBytes: number;
 }
 
-/** One address of a name. */
-export interface Address {
-  readonly address: string;
-  readonly family: 4 | 6;
-}
-
-/** Finds all addresses of a host name; rejects with the resolver's own error. */
-export type Resolve = (hostname: string) => Promise<Array<Address>>;
-
 /** Where connections may go, and whom they trust. */
 export interface Options {
-  /** Allows http to other hosts than this one [false]. */
-  readonly allowInsecure?: boolean;
-  /** Certificate authorities in PEM, trusted beside the platform's [none]. */
+  /** Certificate authorities in PEM, trusted beside the well-known ones [none]. */
   readonly authorities?: ReadonlyArray<string>;
   /** Asked once per new connection [the system's resolver]. */
   readonly resolve?: Resolve;
 }
 
-/** The system's resolver: its own order, hosts file included. */
-const systemResolve: Resolve = async (hostname) =>
-  (await lookup(hostname, { all: true })).map(({ address, family }) => ({
-    address,
-    family: family === 6 ? 6 : 4,
-  }));
-
-/** Sends one request; interruption destroys it together with its connection. */
+/** Sends one request; interruption ends it together with its connection. */
 export type Send = (post: Post) => Effect.Effect<Answer, NoAnswer | AddressRefused>;
 
-/**
- * Unused connections are closed after this many milliseconds: before the silent four minutes at
- * which address translators on the way forget them.
- */
-const idleMillis = 30_000;
-
-/** Checks every address of a name before the socket may connect to any of them. */
-const checkedLookup =
-  (resolve: Resolve, loopbackOnly: boolean): LookupFunction => (hostname, options, callback) => {
-    const answer = (addresses: Array<Address>) => {
-      const reason = objection({ loopbackOnly }, addresses.map(({ address }) => address));
-      if (reason !== undefined) return callback(new AddressRefused({ reason }), "", 4);
-      const [first] = addresses;
-      if (options.all === true || first === undefined) return callback(null, addresses);
-      callback(null, first.address, first.family);
-    };
-    resolve(hostname).then(answer, (error: Error) => callback(error, "", 4));
-  };
-
-const codeOf = (error: unknown): string => {
-  const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
-  return typeof code === "string" ? code : "";
-};
-
-const noAnswer = (cause: unknown): NoAnswer | AddressRefused =>
-  cause instanceof AddressRefused
-    ? cause
-    : new NoAnswer({ code: codeOf(cause), timedOut: codeOf(cause) === "ETIMEDOUT", cause });
-
-/** Collects a body up to its limit and says once how it ended. */
-const readBody = (
-  response: http.IncomingMessage,
-  maxBytes: number,
-  done: (body: Uint8Array | undefined, wasCut: boolean) => void,
-) => {
-  const chunks: Array<Uint8Array> = [];
-  let size = 0;
-  response.on("data", (chunk: Uint8Array) => {
-    size += chunk.length;
-    if (size <= maxBytes) {
-      chunks.push(chunk);
-    } else {
-      done(undefined, false);
-      response.destroy();
-    }
-  });
-  response.on("end", () => done(Buffer.concat(chunks), false));
-  // An answer cut off in the middle ends with "close" alone, or with an error before it.
-  response.on("error", () => done(undefined, true));
-  response.on("close", () => done(undefined, true));
-};
-
-/** Two pools of kept connections, one per scheme, closed with the scope. */
+/** Requests over connections that are kept, and closed with the scope. */
 export const make = (
-  { allowInsecure = false, authorities, resolve = systemResolve }: Options = {},
+  { authorities = [], resolve = systemResolve }: Options = {},
 ): Effect.Effect<Send, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => {
-        const pool = { keepAlive: true, timeout: idleMillis };
-        const trust = authorities === undefined
-          ? {}
-          : { ca: [...getCACertificates("default"), ...authorities] };
-        return {
-          plain: new http.Agent({ ...pool, lookup: checkedLookup(resolve, !allowInsecure) }),
-          tls: new https.Agent({ ...pool, ...trust, lookup: checkedLookup(resolve, false) }),
-        };
-      }),
-      ({ plain, tls }) =>
-        Effect.sync(() => {
-          plain.destroy();
-          tls.destroy();
-        }),
+      Effect.map(Effect.clock, (clock) =>
+        new Connections({ authorities, resolve, now: () => monotonicMillis(clock) })),
+      (connections) =>
+        Effect.sync(() => connections.close()),
     ),
-    ({ plain, tls }): Send => ({ target, headers, body, timeoutMillis, maxBodyBytes }) =>
+    (connections): Send => (post) =>
       Effect.async((resume) => {
-        let isSettled = false;
-        let status = 0;
-        let header: Answer["header"] = () => undefined;
+        const end = new AbortController();
+        const reader = new AnswerReader(post.maxBodyBytes);
         const settle = (result: Effect.Effect<Answer, NoAnswer | AddressRefused>) => {
-          if (isSettled) return;
-          isSettled = true;
           clearTimeout(timer);
           resume(result);
         };
         // Once the status is known, only a 200 needs its body.
-        const settleCut = (failure: NoAnswer | AddressRefused) =>
-          settle(
-            status === 0 || status === 200
-              ? failure
-              : Effect.succeed({ status, header, body: undefined }),
-          );
-        const options: https.RequestOptions = {
-          method: "POST",
-          host: target.host,
-          port: target.port,
-          path: target.path,
-          headers: { ...headers, host: target.authority },
-          agent: target.isTls ? tls : plain,
-        };
-        const request = (target.isTls ? https : http).request(options, (response) => {
-          status = response.statusCode ?? 0;
-          header = (name) => {
-            const value = response.headers[name];
-            return Array.isArray(value) ? value[0] : value;
-          };
-          readBody(response, maxBodyBytes, (content, wasCut) => {
-            if (wasCut) {
-              settleCut(new NoAnswer({ code: "ECONNRESET", timedOut: false, cause: null }));
-            } else settle(Effect.succeed({ status, header, body: content }));
-          });
-        });
+        const fail = (failure: NoAnswer | AddressRefused) =>
+          settle(isEnough(reader) ? Effect.succeed(answerOf(reader, undefined)) : failure);
         // Real time and not Effect's Clock: the socket it limits is as real.
         const timer = setTimeout(() => {
-          settleCut(new NoAnswer({ code: "ETIMEDOUT", timedOut: true, cause: null }));
-          request.destroy();
-        }, timeoutMillis);
-        request.on("error", (error) => settleCut(noAnswer(error)));
-        // Deno sends a request again when a kept connection ends before the answer. That hides a
-        // connection the endpoint had closed while unused, but it also revives a destroyed request.
-        request.on("socket", (socket) => {
-          if (isSettled) socket.destroy();
-        });
-        request.end(body);
+          fail(new NoAnswer({ reason: "no answer in time", cause: null }));
+          end.abort();
+        }, post.timeoutMillis);
+        exchange(connections, post, reader, end.signal).then(
+          (answer) => settle(Effect.succeed(answer)),
+          (error: unknown) => fail(failureOf(error)),
+        );
         return Effect.sync(() => {
-          isSettled = true;
           clearTimeout(timer);
-          request.destroy();
+          end.abort();
         });
       }),
   );
+
+const isEnough = ({ status }: AnswerReader): boolean => status !== 0 && status !== 200;
+
+const answerOf = (reader: AnswerReader, body: Uint8Array | undefined): Answer => ({
+  status: reader.status,
+  header: (name) => reader.headers.get(name),
+  body,
+});
+
+const exchange = async (
+  connections: Connections,
+  post: Post,
+  reader: AnswerReader,
+  signal: AbortSignal,
+): Promise<Answer> => {
+  const connection = await connections.take(post.target, signal);
+  const close = () => connection.close();
+  signal.addEventListener("abort", close, { once: true });
+  try {
+    signal.throwIfAborted();
+    await connection.write(requestBytes(post));
+    const isWhole = await readAnswer(connection, reader);
+    if (reader.isReusable) connections.give(connection, keepMillis(reader));
+    else connection.close();
+    return answerOf(reader, isWhole ? reader.body() : undefined);
+  } catch (error) {
+    connection.close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", close);
+  }
+};
+
+/** False when the body is larger than the limit. */
+const readAnswer = async (connection: Connection, reader: AnswerReader): Promise<boolean> => {
+  for (;;) {
+    const bytes = await connection.read();
+    if (bytes === null) {
+      reader.end();
+      return true;
+    }
+    const progress = reader.push(bytes);
+    if (progress !== "more") return progress === "done";
+  }
+};
+
+/** How long the endpoint says it keeps the connection, less a second for the way to it. */
+const keepMillis = (reader: AnswerReader): number | undefined => {
+  const [, seconds] = /(?:^|[\s,])timeout=(\d{1,6})/.exec(reader.headers.get("keep-alive") ?? "") ??
+    [];
+  return seconds === undefined ? undefined : Math.max(0, Number(seconds) - 1) * 1_000;
+};
+
+const requestBytes = ({ target, headers, body }: Post): Uint8Array => {
+  const lines = Object.entries({
+    host: target.authority,
+    ...headers,
+    "content-length": body.length,
+  })
+    .map(([name, value]) => `${name}: ${value}\r\n`);
+  return new TextEncoder().encode(`POST ${target.path} HTTP/1.1\r\n${lines.join("")}\r\n${body}`);
+};
+
+const failureOf = (cause: unknown): NoAnswer | AddressRefused =>
+  cause instanceof AddressRefused ? cause : new NoAnswer({ reason: reasonOf(cause), cause });
+
+const byCode: Readonly<Record<string, Reason>> = {
+  ENOTFOUND: "its name could not be resolved",
+  EAI_AGAIN: "its name could not be resolved",
+  EAI_NODATA: "its name could not be resolved",
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
+  ECONNABORTED: "connection reset",
+  EPIPE: "connection reset",
+  ETIMEDOUT: "no answer in time",
+  EHOSTUNREACH: "it cannot be reached",
+  ENETUNREACH: "it cannot be reached",
+};
+
+const reasonOf = (cause: unknown): Reason => {
+  if (cause instanceof Malformed) {
+    return cause.reason === "connection closed" ? "connection reset" : "it does not speak HTTP";
+  }
+  if (!(cause instanceof Error)) return "connection failed";
+  const code: unknown = Reflect.get(cause, "code");
+  const known = typeof code === "string" ? byCode[code] : undefined;
+  if (known !== undefined) return known;
+  // Of TLS there is only the text of the library.
+  if (/certificate/i.test(cause.message)) return "its certificate is not trusted";
+  if (cause instanceof Deno.errors.UnexpectedEof) return "connection reset";
+  return cause instanceof Deno.errors.InvalidData ? "TLS handshake failed" : "connection failed";
+};

@@ -6,7 +6,7 @@
  * finds ended there it ends here, but only if it had come from the fleet. Without Redis each replica
  * keeps what it has.
  */
-import { type Duration, Effect, Layer, Option, Queue, Schema, type Scope, Stream } from "effect";
+import { Duration, Effect, Layer, Option, Queue, Schema, type Scope, Stream } from "effect";
 import { RedisConnection } from "../../connections/Redis.ts";
 import { Fleet, isStanding, type Override } from "../Fleet.ts";
 
@@ -39,6 +39,9 @@ const decodeAction = Schema.decodeUnknownOption(ActionSchema);
 
 /** What the subscriber has to see to, in order. */
 type News = { readonly _tag: "Message"; readonly text: string } | { readonly _tag: "Reconcile" };
+
+/** Milliseconds until a failed subscription or reading is tried again. */
+const retryAfter = 1_000;
 
 const reconcile: News = { _tag: "Reconcile" };
 
@@ -93,14 +96,8 @@ const make = (
       return changes;
     });
 
-    const handle = (news: News): Effect.Effect<ReadonlyArray<Override>> => {
-      if (news._tag === "Reconcile") {
-        return Effect.catchAll(
-          readHash,
-          (error) => Effect.as(Effect.logDebug("Fleet overrides not read", error), []),
-        );
-      }
-      const message = decode(news.text);
+    const obey = (text: string): Effect.Effect<ReadonlyArray<Override>> => {
+      const message = decode(text);
       if (message._tag === "None") {
         return Effect.as(Effect.logWarning("Fleet message not understood"), []);
       }
@@ -118,6 +115,8 @@ const make = (
       Queue.unsafeOffer(news, { _tag: "Message", text });
     });
     let isSubscribed = false;
+    /** Something failed and is tried again before its time. */
+    let isDue = false;
     subscriber.on("close", () => isSubscribed = false);
     const subscribe = () => {
       subscriber.subscribe(channel).then(
@@ -125,18 +124,30 @@ const make = (
           isSubscribed = true;
           Queue.unsafeOffer(news, reconcile);
         },
-        () => {}, // tried again with the next reading of the hash
+        () => isDue = true,
       );
     };
     subscriber.on("ready", subscribe);
-    const again = Effect.sync(() => {
+    const every = Duration.toMillis(options.reconcileEvery ?? "30 seconds");
+    const step = Math.min(every, retryAfter);
+    let waited = 0;
+    const tick = Effect.sync(() => {
+      waited += step;
+      if (!isDue && waited < every) return;
+      isDue = false;
+      waited = 0;
       if (!isSubscribed && subscriber.status === "ready") subscribe();
       Queue.unsafeOffer(news, reconcile);
     });
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(
-      Effect.sleep(options.reconcileEvery ?? "30 seconds"),
-      again,
-    )));
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sleep(step), tick)));
+
+    const handle = (news: News): Effect.Effect<ReadonlyArray<Override>> => {
+      if (news._tag === "Message") return obey(news.text);
+      return Effect.catchAll(readHash, (error) => {
+        isDue = true;
+        return Effect.as(Effect.logDebug("Fleet overrides not read", error), []);
+      });
+    };
 
     return {
       publish,

@@ -116,9 +116,7 @@
     setText(card.part(".next"), nextText(breaker, now));
     setText(
       card.part(".rate-value"),
-      counts.requests === 0
-        ? "No calls in the window"
-        : `${percent(share)} of ${counts.requests} failed`,
+      counts.requests === 0 ? "No recent calls" : `${percent(share)} of ${counts.requests} failed`,
     );
     drawSpark(card, share);
     for (const counter of ["successes", "failures", "timeouts", "rejected"]) {

@@ -4,7 +4,7 @@
  * It is kept right by Redis itself (client tracking in broadcast mode): whoever changes a key under
  * `store:`, its copy here is gone within a round trip. A dedicated connection listens for that. While
  * it is not known to listen the copy is empty and every lookup goes through: an answer is never more
- * than `heartbeat` and one command timeout behind, even when that connection hangs unnoticed.
+ * than `heartbeat` and a second behind, even when that connection hangs unnoticed.
  *
  * A lookup that was under way when its key changed is not kept, whichever of the two arrived first.
  */
@@ -12,8 +12,9 @@ import { Clock, Duration, Effect, Exit, Layer, Option, Queue, Schedule } from "e
 import type { Redis } from "ioredis";
 import { RedisConnection } from "../../connections/Redis.ts";
 import { fromRedis } from "../../connections/RedisFailure.ts";
-import { RecentEntries } from "../RecentEntries.ts";
-import { type CachedStore, keyOf, StoreCache } from "../StoreCache.ts";
+import type { DependencyFailure } from "../../resilience/DependencyFailure.ts";
+import { keyOf, StoreCache } from "../StoreCache.ts";
+import { NearCopy } from "./NearCopy.ts";
 
 /** How much is kept, and how its rightness is watched. */
 export interface NearOptions {
@@ -32,6 +33,12 @@ export const layerNear = (
 const prefix = "store:";
 const channel = "__redis__:invalidate";
 
+/**
+ * Milliseconds that an answer on the listening connection may take. Longer than for data: a busy
+ * moment of this process must not be taken for a hung connection and empty the copy.
+ */
+const listenerTimeout = 1_000;
+
 /** How long to wait after Redis refused to track (too old, or not allowed) before asking again. */
 const refusedPause = Duration.seconds(30);
 
@@ -46,6 +53,7 @@ const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: Near
     protocol: 2,
     enableAutoPipelining: false,
     autoResubscribe: false,
+    commandTimeout: listenerTimeout,
   });
   listener.on("messageBuffer", (name: Uint8Array, keys: ReadonlyArray<unknown> | null) => {
     if (String(name) !== channel) return;
@@ -58,8 +66,26 @@ const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: Near
   listener.on("close", () => copy.stop());
   yield* Effect.addFinalizer(() => Effect.sync(() => copy.stop()));
 
+  let complaint: string | undefined;
+  const refused = (failure: DependencyFailure) =>
+    Effect.gen(function* () {
+      if (failure.reason !== complaint) {
+        yield* Effect.annotateLogs(Effect.logWarning("Near cache unavailable"), {
+          dependency: failure.dependency,
+          reason: failure.reason,
+        });
+      }
+      complaint = failure.reason;
+      yield* Effect.sleep(refusedPause);
+      yield* Queue.offer(arrivals, undefined);
+    });
   yield* Queue.take(arrivals).pipe(
     Effect.zipRight(startTracking(listener, copy)),
+    Effect.catchAll((failure) =>
+      failure._tag === "TransientFailure"
+        ? Effect.sync(() => reconnect(listener))
+        : refused(failure)
+    ),
     Effect.forever,
     Effect.forkScoped,
   );
@@ -75,15 +101,18 @@ const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: Near
         const key = keyOf(tenantId, storeId);
         const near = copy.entries.get(key);
         if (near !== undefined && near.expiresAt > now) return Effect.succeedSome(near);
-        const fill = copy.begin(key);
-        return Effect.onExit(far.get(tenantId, storeId), (exit) =>
-          Effect.sync(() =>
-            copy.end(
-              key,
-              fill,
-              Exit.isSuccess(exit) ? Option.getOrUndefined(exit.value) : undefined,
-            )
-          ));
+        return Effect.acquireUseRelease(
+          Effect.sync(() => copy.begin(key)),
+          () => far.get(tenantId, storeId),
+          (fill, exit) =>
+            Effect.sync(() =>
+              copy.end(
+                key,
+                fill,
+                Exit.isSuccess(exit) ? Option.getOrUndefined(exit.value) : undefined,
+              )
+            ),
+        );
       }),
     // The new value comes in by the next lookup: kept right away, it would have to survive the
     // invalidation that its own write causes.
@@ -98,8 +127,8 @@ const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: Near
   });
 });
 
-/** Asks Redis to tell this very connection of every change; gives up when the connection goes. */
-const startTracking = (listener: Redis, copy: NearCopy): Effect.Effect<void> =>
+/** Asks Redis to tell this very connection of every change. */
+const startTracking = (listener: Redis, copy: NearCopy): Effect.Effect<void, DependencyFailure> =>
   Effect.suspend(() => {
     const session = copy.session;
     return Effect.tryPromise({
@@ -114,18 +143,7 @@ const startTracking = (listener: Redis, copy: NearCopy): Effect.Effect<void> =>
       },
       catch: (error) => fromRedis("redis_tracking", error),
     });
-  }).pipe(
-    Effect.catchAll((failure) => {
-      if (failure._tag === "TransientFailure") {
-        return Effect.sync(() => listener.disconnect(true));
-      }
-      return Effect.logWarning("Near cache unavailable").pipe(
-        Effect.annotateLogs({ dependency: failure.dependency, reason: failure.reason }),
-        Effect.zipRight(Effect.sleep(refusedPause)),
-        Effect.zipRight(Effect.sync(() => listener.disconnect(true))),
-      );
-    }),
-  );
+  });
 
 /** A connection may hang without an error; then its silence means nothing. */
 const checkListener = (listener: Redis, copy: NearCopy): Effect.Effect<void> =>
@@ -135,80 +153,13 @@ const checkListener = (listener: Redis, copy: NearCopy): Effect.Effect<void> =>
       Effect.catchAll(() =>
         Effect.sync(() => {
           copy.stop();
-          listener.disconnect(true);
+          reconnect(listener);
         })
       ),
     )
   );
 
-/** One lookup, or several at once, on the way to Redis for the same key. */
-interface Fill {
-  /** False once the key changed: what is on its way may be the old value. */
-  valid: boolean;
-  lookups: number;
-}
-
-/** The entries, and whether they may be believed. All of it is synchronous. */
-class NearCopy {
-  readonly entries: RecentEntries<CachedStore>;
-  readonly #fills = new Map<string, Fill>();
-  #tracked = false;
-  #session = 0;
-
-  constructor(size: number) {
-    this.entries = new RecentEntries(size);
-  }
-
-  /** True while every change is known to be announced here. */
-  get isTracked(): boolean {
-    return this.#tracked;
-  }
-
-  /** Grows with each loss of the listening connection. */
-  get session(): number {
-    return this.#session;
-  }
-
-  /** Tracking began in the given session; nothing happens if that one has been lost meanwhile. */
-  start(session: number): void {
-    if (session === this.#session) this.#tracked = true;
-  }
-
-  /** Changes may pass unnoticed from here on. */
-  stop(): void {
-    this.#tracked = false;
-    this.#session += 1;
-    this.clear();
-  }
-
-  clear(): void {
-    this.entries.clear();
-    for (const fill of this.#fills.values()) fill.valid = false;
-    this.#fills.clear();
-  }
-
-  drop(key: string): void {
-    this.entries.delete(key);
-    const fill = this.#fills.get(key);
-    if (fill === undefined) return;
-    fill.valid = false;
-    this.#fills.delete(key);
-  }
-
-  begin(key: string): Fill {
-    const known = this.#fills.get(key);
-    if (known !== undefined) {
-      known.lookups += 1;
-      return known;
-    }
-    const fill = { valid: true, lookups: 1 };
-    this.#fills.set(key, fill);
-    return fill;
-  }
-
-  end(key: string, fill: Fill, value: CachedStore | undefined): void {
-    fill.lookups -= 1;
-    if (fill.lookups === 0 && this.#fills.get(key) === fill) this.#fills.delete(key);
-    if (fill.valid && value !== undefined) this.entries.set(key, value);
-  }
-}
+/** Hangs up and connects anew; a client that is connecting already is left to it. */
+const reconnect = (listener: Redis): void => {
+  if (listener.status === "ready") listener.disconnect(true);
+};

@@ -12,7 +12,7 @@ import {
   TokenRejected,
 } from "../../../src/auth/IdentityProvider.ts";
 import * as Http from "../../../src/auth/IdentityProvider/Http.ts";
-import type { Resolve } from "../../../src/auth/IdentityProvider/OutboundRequest.ts";
+import type { Resolve } from "../../../src/auth/IdentityProvider/Connections.ts";
 import type { Tenant } from "../../../src/auth/Tenant.ts";
 import * as Deadline from "../../../src/resilience/Deadline.ts";
 import { PermanentFailure, TransientFailure } from "../../../src/resilience/DependencyFailure.ts";
@@ -336,7 +336,7 @@ describe("IdentityProvider/Http", () => {
     Effect.gen(function* () {
       const endpoint = yield* TokenEndpoint.scoped({ tls: true });
       const authorities = [endpoint.certificate?.ca ?? ""];
-      const resolve: Resolve = () => Promise.resolve([{ address: "127.0.0.1", family: 4 }]);
+      const resolve: Resolve = () => Promise.resolve(["127.0.0.1"]);
       const { exchange } = yield* provider({ authorities, resolve });
       const url = endpoint.url.replace("127.0.0.1", "idp.example");
       const error = yield* Effect.flip(exchange(tenantAt(url), subject));
@@ -368,6 +368,62 @@ describe("IdentityProvider/Http", () => {
       for (let call = 0; call < 5; call++) yield* Effect.exit(exchange(tenant, subject));
       assert.equal(endpoint.requests.length, 5);
       assert.equal(proxy.accepted, 1);
+    }));
+
+  it.live("exchange() sends a request once, also when a kept connection ends under it", () =>
+    Effect.gen(function* () {
+      const endpoint = yield* TokenEndpoint.scoped();
+      const { exchange } = yield* provider();
+      for (const kind of ["close", "reset"] as const) {
+        endpoint.behave({ kind: "ok" }, { kind }, { kind: "ok" });
+        endpoint.forget();
+        yield* exchange(tenantAt(endpoint.url), subject);
+        const error = yield* Effect.flip(exchange(tenantAt(endpoint.url), subject));
+        assert.ok(error instanceof TransientFailure);
+        assert.equal(error.reason, "connection reset");
+        assert.equal(endpoint.requests.length, 2);
+        yield* exchange(tenantAt(endpoint.url), subject);
+      }
+    }));
+
+  it.live("exchange() does not keep a connection for longer than the endpoint does", () =>
+    Effect.gen(function* () {
+      const endpoint = yield* TokenEndpoint.scoped();
+      const proxy = yield* TcpProxy.scoped(endpoint);
+      const { exchange } = yield* provider();
+      const tenant = tenantAt(proxy.url(endpoint.url));
+      for (const header of [{ "connection": "close" }, { "keep-alive": "timeout=1, max=5" }]) {
+        endpoint.behave(json(fields, 200, header));
+        yield* exchange(tenant, subject);
+        yield* eventually(Effect.sync(() => proxy.connections === 0));
+      }
+    }));
+
+  it.live("exchange() takes as many connections as it needs at a time, and no more", () =>
+    Effect.gen(function* () {
+      const endpoint = yield* TokenEndpoint.scoped();
+      const proxy = yield* TcpProxy.scoped(endpoint);
+      endpoint.behave({ kind: "slow", delay: "20 millis" });
+      const { exchange } = yield* provider();
+      const tenant = tenantAt(proxy.url(endpoint.url));
+      for (let round = 0; round < 5; round++) {
+        yield* Effect.all(Array.from({ length: 8 }, () => exchange(tenant, subject)), {
+          concurrency: "unbounded",
+        });
+      }
+      assert.equal(endpoint.requests.length, 40);
+      assert.equal(proxy.accepted, 8);
+    }));
+
+  it.live("exchange() tries the other addresses of a name when the first does not answer", () =>
+    Effect.gen(function* () {
+      const endpoint = yield* TokenEndpoint.scoped();
+      const resolve: Resolve = () => Promise.resolve(["127.0.0.9", "::1", "127.0.0.1"]);
+      const { exchange } = yield* provider({ resolve });
+      const tenant = tenantAt(endpoint.url.replace("127.0.0.1", "a.localhost"));
+      const issued = yield* exchange(tenant, subject);
+      assert.equal(issued.expiresIn, 3600);
+      assert.equal(endpoint.requests[0]?.headers.get("host"), `a.localhost:${endpoint.port}`);
     }));
 
   it.live("exchange() makes a new connection when the kept one has gone", () =>
@@ -458,8 +514,8 @@ describe("IdentityProvider/Http", () => {
       Effect.gen(function* () {
         const resolve: Resolve = () =>
           Promise.resolve([
-            { address: "192.0.2.1", family: 4 },
-            { address, family: address.includes(":") ? 6 : 4 },
+            "192.0.2.1",
+            address,
           ]);
         const { exchange } = yield* provider({ resolve, allowInsecure: true });
         for (const scheme of ["http", "https"]) {
@@ -479,15 +535,16 @@ describe("IdentityProvider/Http", () => {
       const resolve: Resolve = (hostname) => {
         const address = answers[asked.length] ?? "127.0.0.1";
         asked.push(hostname);
-        return Promise.resolve([{ address, family: 4 }]);
+        return Promise.resolve([address]);
       };
       const { exchange } = yield* provider({ resolve, allowInsecure: true });
       const tenant = tenantAt(endpoint.url.replace("127.0.0.1", "idp.example"));
       yield* exchange(tenant, subject);
       yield* exchange(tenant, subject);
       assert.deepEqual(asked, ["idp.example"]);
-      // The runtime sends a request again when a kept connection ends: by a new, checked one.
       endpoint.behave({ kind: "close" }, { kind: "ok" });
+      const lost = yield* Effect.flip(exchange(tenant, subject));
+      assert.ok(lost instanceof TransientFailure, String(lost));
       const error = yield* Effect.flip(exchange(tenant, subject));
       assert.ok(error instanceof EndpointRefused, String(error));
       yield* exchange(tenant, subject);
@@ -497,7 +554,7 @@ describe("IdentityProvider/Http", () => {
 
   it.live("exchange() over http does not leave this host by way of its name", () =>
     Effect.gen(function* () {
-      const resolve: Resolve = () => Promise.resolve([{ address: "10.0.0.1", family: 4 }]);
+      const resolve: Resolve = () => Promise.resolve(["10.0.0.1"]);
       const { exchange } = yield* provider({ resolve });
       const error = yield* Effect.flip(exchange(tenantAt("http://a.localhost/token"), subject));
       assert.ok(error instanceof EndpointRefused, String(error));

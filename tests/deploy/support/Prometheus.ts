@@ -26,6 +26,8 @@ export interface Rule {
   readonly type: "alerting" | "recording";
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Why it could not be evaluated, if so. */
+  readonly lastError?: string;
 }
 
 /** One series of an answer: its labels, and its values over time. */

@@ -48,6 +48,7 @@ export const Shop = HttpApi.make("shop").add(
     )
     .add(HttpApiEndpoint.get("slow", "/slow").addSuccess(Schema.String))
     .add(HttpApiEndpoint.get("die", "/die").addSuccess(Schema.String))
+    .add(HttpApiEndpoint.get("late", "/late").addSuccess(Schema.String))
     .add(HttpApiEndpoint.get("throw", "/throw").addSuccess(Schema.String))
     .add(HttpApiEndpoint.get("undeclared", "/undeclared").addSuccess(Schema.String))
     .add(
@@ -93,6 +94,7 @@ const handlers = (watch: Watch) =>
           return Effect.as(Deferred.await(watch.release), "done");
         }).pipe(Effect.onInterrupt(() => Effect.sync(() => watch.slowInterrupted++))),
       die: () => Effect.die(new Error("postgres://root:hunter2@db")),
+      late: () => Effect.ensuring(Effect.never, Effect.die(new Error("late defect"))),
       throw: (): Effect.Effect<string> => {
         throw new Error("postgres://root:hunter2@db");
       },
@@ -139,6 +141,7 @@ export interface Running {
 /** Serves the shop on a free port until the scope closes. */
 export const open = (
   options: Partial<ApiServer.Options<never>> = {},
+  more: ReadonlyArray<ApiServer.Served<never>> = [],
 ): Effect.Effect<Running, ApiServer.ListenFailed, Scope.Scope | Lifecycle> =>
   Effect.gen(function* () {
     const release = yield* Deferred.make<void>();
@@ -148,7 +151,7 @@ export const open = (
       service: "routing",
       hostname: "127.0.0.1",
       port: 0,
-      apis: [{ implementation: handlers(watch), kind: "service" }],
+      apis: [{ implementation: handlers(watch), kind: "service" }, ...more],
       observe: (answered) => done.push(answered),
       shutdownGrace: "2 seconds",
       ...options,
@@ -158,8 +161,8 @@ export const open = (
   });
 
 /** {@link open} with a lifecycle of its own. */
-export const openAlone = (options?: Partial<ApiServer.Options<never>>) =>
-  Effect.provide(open(options), Lifecycle.layer);
+export const openAlone = (...options: Parameters<typeof open>) =>
+  Effect.provide(open(...options), Lifecycle.layer);
 
 /** A `fetch` whose body is read. */
 export const get = (url: string, init?: RequestInit) =>

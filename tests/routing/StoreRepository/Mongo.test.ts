@@ -25,7 +25,7 @@ const bad: Readonly<Record<string, Document>> = {
   "an empty backendUrl": { ...good("bad3"), backendUrl: "" },
   "a storeId with a blank": { ...good("bad 4") },
   "a location without lon": { ...good("bad5"), location: { lat: 1 } },
-  "a location off the earth": { ...good("bad6"), location: { lat: 91, lon: 0 } },
+  "a location that is nowhere": { ...good("bad6"), location: { lat: NaN, lon: 0 } },
 };
 
 describe("StoreRepository/Mongo", needs("secantusdb"), () => {

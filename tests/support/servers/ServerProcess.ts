@@ -114,7 +114,7 @@ export class ServerProcess {
 }
 
 /** The command such that the system kills it with its parent, where `setpriv` can say so. */
-function tied(program: string, args: ReadonlyArray<string>): ReadonlyArray<string> {
+export function tied(program: string, args: ReadonlyArray<string>): ReadonlyArray<string> {
   const setpriv = findTool("setpriv");
   const prefix = setpriv === undefined ? [] : [setpriv, "--pdeathsig", "KILL"];
   return [...prefix, program, ...args];
