@@ -66,8 +66,11 @@ const useCases = (settings: AppConfig) =>
           if (refusal._tag === "BulkheadFull") metrics.bulkheadRejection(tokenExchange);
         },
         onLookup: (result) => metrics.cacheRequest("token", result),
+        onFallback: metrics.fallback,
       });
-      return exchange.pipe(Layer.provideMerge(Tenants.layer({ mongodb })));
+      return exchange.pipe(
+        Layer.provideMerge(Tenants.layer({ mongodb, onFallback: metrics.fallback })),
+      );
     }),
   );
 
@@ -78,6 +81,9 @@ export const run = (settings: AppConfig, port: number) =>
   Effect.gen(function* () {
     const metrics = yield* Metrics;
     const tenants = yield* Tenants;
+    const { occupancy } = yield* TokenExchange;
+    const hide = metrics.bulkhead(tokenExchange, () => occupancy.inFlight);
+    yield* Effect.addFinalizer(() => Effect.sync(hide));
     yield* Service.serve(settings, {
       ...description,
       service: "auth",

@@ -55,16 +55,12 @@ const aSecond = Duration.seconds(1);
 /** OAuth error codes that speak of the tenant's client, not of the shopper's token. */
 const clientCodes: ReadonlySet<string> = new Set(["invalid_client", "unauthorized_client"]);
 
-/** Fails as unavailable and says so in the log. */
+/** Fails as unavailable; the use case says so in the log. */
 export const unavailable = (
-  tenantId: string,
   reason: string,
   retryAfter: Duration.Duration,
 ): Effect.Effect<never, ExchangeUnavailable> =>
-  Effect.zipRight(
-    Effect.logWarning("Fallback used", { operation, fallback: "503", tenantId, error: reason }),
-    Effect.fail(new ExchangeUnavailable({ retryAfter, reason })),
-  );
+  Effect.fail(new ExchangeUnavailable({ retryAfter, reason }));
 
 /** Turns what an endpoint did into what its caller is told, and says it in the log. */
 export const tell = (
@@ -104,13 +100,13 @@ const tellUnanswered = (
   if (failure._tag === "EndpointRefused") {
     return Effect.zipRight(
       Effect.logError("Token endpoint refused", { operation, tenantId, error: failure.reason }),
-      unavailable(tenantId, failure.message, untilReread),
+      unavailable(failure.message, untilReread),
     );
   }
   const hint = retryAfterOf(failure) ?? aSecond;
   return Effect.flatMap(
     breaker === undefined ? Effect.succeed(0) : openFor(breaker),
-    (millis) => unavailable(tenantId, failure.message, Duration.max(hint, Duration.millis(millis))),
+    (millis) => unavailable(failure.message, Duration.max(hint, Duration.millis(millis))),
   );
 };
 

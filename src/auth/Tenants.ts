@@ -7,6 +7,7 @@
  * that made-up names can neither fill the memory nor push out a tenant.
  */
 import { Context, Data, Duration, Effect, Layer, Option } from "effect";
+import { fallbackUsed } from "../operations/Events.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
 import { clockOf, monotonicMillis } from "../resilience/Monotonic.ts";
@@ -36,6 +37,8 @@ export interface Options {
   readonly unknownFor?: Duration.DurationInput;
   /** Most tenants kept, and most unknown names kept [10,000]. */
   readonly capacity?: number;
+  /** Told of each answer from a copy in place of MongoDB's; must not throw. */
+  readonly onFallback?: (operation: string, fallback: string) => void;
 }
 
 /** While MongoDB fails a copy is used for so many milliseconds before it is asked again. */
@@ -93,6 +96,7 @@ const noRetry = () => false;
 const make = (options: Options) =>
   Effect.gen(function* () {
     const repository = yield* TenantRepository;
+    const fallback = fallbackUsed({ fallback: options.onFallback ?? (() => {}) });
     const flights = yield* SingleFlight.make<string, Option.Option<Tenant>, TenantsUnavailable>();
     const freshFor = Duration.toMillis(options.freshFor ?? "60 seconds");
     const unknownFor = Duration.toMillis(options.unknownFor ?? "10 seconds");
@@ -126,12 +130,7 @@ const make = (options: Options) =>
       }
       copies.set(tenantId, { tenant: copy.tenant, freshUntil: now + spared });
       return Effect.as(
-        Effect.logWarning("Fallback used", {
-          operation: "mongodb_find",
-          fallback: "remembered tenant",
-          tenantId,
-          error: failure.message,
-        }),
+        fallback("mongodb_find", "STALE", { tenantId, error: failure.message }),
         Option.some(copy.tenant),
       );
     };

