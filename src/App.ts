@@ -8,7 +8,7 @@ import * as HttpIdentityProvider from "./auth/IdentityProvider/Http.ts";
 import { TenantRepository } from "./auth/TenantRepository.ts";
 import * as MongoTenants from "./auth/TenantRepository/Mongo.ts";
 import { TokenCache } from "./auth/TokenCache.ts";
-import { parseTokenKeys } from "./auth/TokenCache/Keys.ts";
+import { parseTokenKeys } from "./auth/TokenKeys.ts";
 import * as RedisTokens from "./auth/TokenCache/Redis.ts";
 import * as AuthService from "./AuthService.ts";
 import type { AppConfig, ServiceName } from "./Config.ts";

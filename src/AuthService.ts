@@ -90,7 +90,7 @@ export const run = (settings: AppConfig, port: number) =>
       port,
       implementation: yield* authHandlers({ onRateLimited: metrics.rateLimitRejection }),
       gates: [],
-      operations: (options) => Effect.orDie(Operations.auth(options)),
+      operations: Operations.auth,
       unavailable: unavailableSentence,
       isBreakerName: (name) => {
         if (shared.has(name)) return Effect.succeed(true);

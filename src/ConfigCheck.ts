@@ -3,7 +3,7 @@
  * to verify tokens. Every problem is found at once, one line each, before anything is started.
  */
 import { Effect, Either, Redacted } from "effect";
-import { parseTokenKeys } from "./auth/TokenCache/Keys.ts";
+import { parseTokenKeys } from "./auth/TokenKeys.ts";
 import {
   type AppConfig,
   config,

@@ -100,7 +100,7 @@ export const run = (settings: AppConfig, port: number) =>
         yield* Authentication.gate(),
         RateLimit.gate(limiter, metrics.rateLimitRejection),
       ],
-      operations: (options) => Effect.orDie(Operations.routing(options)),
+      operations: Operations.routing,
       unavailable: "Service temporarily unavailable",
       isBreakerName: (name) =>
         Effect.succeed(shared.has(name) && (name !== "jwks" || settings.jwtJwksUrl !== undefined)),

@@ -19,7 +19,7 @@ import { type Dependency, Health } from "./operations/Health.ts";
 import { Logging } from "./operations/Logging.ts";
 import { Metrics, type MetricsOptions } from "./operations/Metrics.ts";
 import { StatusFeed } from "./operations/StatusFeed.ts";
-import { CircuitBreakers } from "./resilience/CircuitBreakers.ts";
+import { CircuitBreakers, type RegistryFull } from "./resilience/CircuitBreakers.ts";
 import { version } from "./Version.ts";
 
 /** One of the two services. */
@@ -99,7 +99,7 @@ export interface ServeOptions<R> {
   /** Health, metrics and status of this service. */
   readonly operations: (
     options: { readonly openapi: string },
-  ) => Effect.Effect<Implementation<never>, never, Core>;
+  ) => Effect.Effect<Implementation<never>, RegistryFull, Core>;
   readonly apis: ReadonlyArray<HttpApi.HttpApi.Any>;
   readonly title: string;
   readonly description: string;

@@ -71,4 +71,7 @@ const exchange = HttpApiEndpoint.post("exchange", "/auth/exchange")
   );
 
 /** The auth service: a shopper's token for a token of the tenant's own endpoint. */
-export const AuthApi = HttpApi.make("auth").add(HttpApiGroup.make("auth").add(exchange));
+export const AuthApi = HttpApi.make("auth").add(
+  HttpApiGroup.make("auth").add(exchange)
+    .annotate(OpenApi.Description, "Token exchange on behalf of a tenant's shoppers"),
+);

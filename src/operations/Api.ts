@@ -56,7 +56,8 @@ const operations = HttpApiGroup.make("operations")
     HttpApiEndpoint.get("statusEvents", "/status/events").addSuccess(text(eventStreamType))
       .addError(ServiceUnavailable)
       .annotate(OpenApi.Summary, "What the status page shows, as server-sent events"),
-  );
+  )
+  .annotate(OpenApi.Description, "Health, metrics and status, for operators and their tools");
 
 const health = <A, I>(schema: Schema.Schema<A, I>) =>
   HttpApiEndpoint.get("health", "/health").addSuccess(schema)
@@ -152,5 +153,6 @@ export const AdminApi = HttpApi.make("admin").add(
         .addError(BadRequest)
         .annotate(OpenApi.Summary, "Changes the log level until the process ends"),
     )
-    .middleware(AdminAuthentication),
+    .middleware(AdminAuthentication)
+    .annotate(OpenApi.Description, "Control of breakers and of the log level"),
 );

@@ -82,7 +82,7 @@ class Breaker implements CircuitBreaker {
   #rejected = 0;
   #transitions: Array<{ -readonly [K in keyof Transition]: Transition[K] }> | undefined;
   #lastRejection:
-    | { readonly epoch: number; readonly at: number; readonly refusal: Refusal }
+    | { readonly state: State; readonly at: number; readonly refusal: Refusal }
     | undefined;
   #listeners: Set<(change: StateChange) => void> | undefined;
 
@@ -170,7 +170,8 @@ class Breaker implements CircuitBreaker {
     return Effect.clockWith((clock) => {
       const admission = this.#admit(clock);
       if (Exit.isExit(admission)) return admission;
-      let isSettled = false;
+      // A disabled breaker records nothing, just as `protect` does not.
+      let isSettled = this.#cell.current.mode === "disabled";
       return Effect.succeed({
         settle: (outcome: Outcome) =>
           Effect.clockWith((clock) => {
@@ -264,11 +265,12 @@ class Breaker implements CircuitBreaker {
   #reject(state: State, now: number): Refusal {
     this.#rejected += 1;
     const last = this.#lastRejection;
-    if (last !== undefined && last.epoch === state.epoch && Math.abs(now - last.at) < 1) {
+    // The same state, not only its epoch: within one, trials come and go and their leases differ.
+    if (last !== undefined && last.state === state && Math.abs(now - last.at) < 1) {
       return last.refusal;
     }
     const refusal = Exit.fail(this.#refusal(state, now));
-    this.#lastRejection = { epoch: state.epoch, at: now, refusal };
+    this.#lastRejection = { state, at: now, refusal };
     return refusal;
   }
 

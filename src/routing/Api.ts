@@ -2,10 +2,11 @@
  * The wire contract of the routing service. OpenAPI, the server and the tests' client all come from
  * this one value.
  */
-import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "@effect/platform";
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "@effect/platform";
 import { Schema } from "effect";
 import { Authentication } from "../http/Authentication.ts";
 import { sentences } from "../http/Decoder.ts";
+import { type HeaderDoc, ResponseHeaders } from "../http/OpenApi.ts";
 import {
   BadRequest,
   Forbidden,
@@ -64,12 +65,38 @@ const Limit = Schema.transform(
   ...sentences({ missing: "limit is invalid" }),
 });
 
+const fromCache: Readonly<Record<number, Readonly<Record<string, HeaderDoc>>>> = {
+  200: {
+    "X-Cache": {
+      description: "HIT: from the cache; MISS: from MongoDB; BYPASS: from MongoDB as the cache " +
+        "cannot be used; STALE: an expired copy as MongoDB cannot be used",
+      required: true,
+      schema: { type: "string", enum: ["HIT", "MISS", "BYPASS", "STALE"] },
+    },
+    "Age": {
+      description: "Of a STALE answer: seconds since it was read from MongoDB",
+      schema: { type: "integer", minimum: 0 },
+    },
+  },
+};
+
+const paged: typeof fromCache = {
+  200: {
+    "Link": {
+      description: 'The next page (RFC 8288, rel="next"); absent on the last one',
+      schema: { type: "string" },
+    },
+  },
+};
+
 const stores = HttpApiGroup.make("stores")
   .add(
     HttpApiEndpoint.get("route", "/api/v1/route")
       .setUrlParams(Schema.Struct({ storeId: StoreId }))
       .addSuccess(Route)
-      .addError(NotFound),
+      .addError(NotFound)
+      .annotate(OpenApi.Summary, "Which backend serves a store")
+      .annotate(ResponseHeaders, fromCache),
   )
   .add(
     HttpApiEndpoint.get("list", "/api/v1/stores")
@@ -82,13 +109,17 @@ const stores = HttpApiGroup.make("stores")
           { exact: true },
         ),
       }))
-      .addSuccess(Schema.Array(StoreSummary)),
+      .addSuccess(Schema.Array(StoreSummary))
+      .annotate(OpenApi.Summary, "The caller's stores in the order of their ids, page by page")
+      .annotate(ResponseHeaders, paged),
   )
   .add(
     HttpApiEndpoint.get("record", "/api/v1/stores/:storeId")
       .setPath(Schema.Struct({ storeId: StoreId }))
       .addSuccess(StoreRecord)
-      .addError(NotFound),
+      .addError(NotFound)
+      .annotate(OpenApi.Summary, "All that is known about a store")
+      .annotate(ResponseHeaders, fromCache),
   )
   .addError(BadRequest)
   .addError(Unauthorized)
@@ -97,7 +128,8 @@ const stores = HttpApiGroup.make("stores")
   .addError(TooManyRequests)
   .addError(ServiceUnavailable)
   .middleware(Authentication)
-  .middleware(RateLimited);
+  .middleware(RateLimited)
+  .annotate(OpenApi.Description, "The stores of the caller's tenant");
 
 /** The routing service: which backend serves a store. */
 export const RoutingApi = HttpApi.make("routing").add(stores);

@@ -267,6 +267,27 @@ describe("MongoConnection", needs("secantusdb"), () => {
     }));
 });
 
+describe("MongoConnection with TLS", needs("secantusdb"), () => {
+  it.live("layer trusts the authority that its URI names", () =>
+    Effect.gen(function* () {
+      const server = yield* MongoServer.scoped({ tls: true });
+      const mongo = yield* connect(server.url);
+      yield* eventually(find(mongo));
+    }));
+
+  it.live("layer leaves nothing behind when its scope closes while it reads the authority", () =>
+    Effect.gen(function* () {
+      const server = yield* MongoServer.scoped({ tls: true });
+      const proxy = yield* TcpProxy.scoped({ port: server.port });
+      for (let round = 0; round < 10; round++) {
+        yield* Effect.scoped(Effect.zipRight(connect(proxy.url(server.url)), Effect.yieldNow()));
+      }
+      // A client left behind would go on asking the server every half second.
+      yield* Effect.sleep("700 millis");
+      yield* eventually(Effect.sync(() => proxy.connections === 0));
+    }));
+});
+
 describe("MongoConnection.layer", () => {
   for (
     const uri of [

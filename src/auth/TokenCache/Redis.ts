@@ -5,7 +5,7 @@
 import { Clock, Effect, Layer, Option } from "effect";
 import { RedisConnection } from "../../connections/Redis.ts";
 import { keyOf, TokenCache } from "../TokenCache.ts";
-import type { TokenKeys } from "./Keys.ts";
+import type { TokenKeys } from "../TokenKeys.ts";
 import { makeSeal } from "./SealedToken.ts";
 
 /** Keeps tokens in Redis, sealed with the first key; those sealed with any of them are read. */

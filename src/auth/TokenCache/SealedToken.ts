@@ -8,7 +8,7 @@ import { Array as Arrays, Option, Redacted } from "effect";
 import { Buffer } from "node:buffer";
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import type { CachedToken } from "../TokenCache.ts";
-import type { TokenKeys } from "./Keys.ts";
+import type { TokenKeys } from "../TokenKeys.ts";
 
 const cipherName = "aes-256-gcm";
 const nonceBytes = 12;

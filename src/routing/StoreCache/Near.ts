@@ -59,7 +59,7 @@ const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: Near
     if (String(name) !== channel) return;
     // No list of keys means that all of them are gone (FLUSHALL, FLUSHDB).
     if (!Array.isArray(keys)) copy.clear();
-    else for (const key of keys) copy.drop(String(key));
+    else copy.drop(String(keys[0]));
   });
   const arrivals = yield* Queue.sliding<void>(1);
   listener.on("ready", () => Queue.unsafeOffer(arrivals, undefined));
@@ -121,8 +121,8 @@ const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: Near
         copy.drop(keyOf(tenantId, storeId));
         return far.set(tenantId, storeId, value);
       }),
-    peek: (tenantId, storeId) =>
-      copy.isTracked ? copy.entries.get(keyOf(tenantId, storeId)) : undefined,
+    // Empty while it is not tracked.
+    peek: (tenantId, storeId) => copy.entries.get(keyOf(tenantId, storeId)),
     tier: () => copy.isTracked ? "near" : far.tier(),
   });
 });
@@ -152,7 +152,8 @@ const checkListener = (listener: Redis, copy: NearCopy): Effect.Effect<void> =>
       Effect.asVoid,
       Effect.catchAll(() =>
         Effect.sync(() => {
-
+          copy.stop();
+          reconnect(listener);
         })
       ),
     )

@@ -2,7 +2,7 @@
 import { Clock, Context, Effect, Layer, Option, Redacted } from "effect";
 import assert from "node:assert/strict";
 import { type CachedToken, keyOf, TokenCache } from "../../../src/auth/TokenCache.ts";
-import type { TokenKeys } from "../../../src/auth/TokenCache/Keys.ts";
+import type { TokenKeys } from "../../../src/auth/TokenKeys.ts";
 import * as RedisTokens from "../../../src/auth/TokenCache/Redis.ts";
 import { RedisConnection } from "../../../src/connections/Redis.ts";
 import { eventually } from "../../support/eventually.ts";

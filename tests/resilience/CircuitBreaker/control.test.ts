@@ -218,10 +218,52 @@ describe("CircuitBreaker control", () => {
 
   it.effect("G17 the golden sequence makes exactly these changes and counters", () =>
     Effect.gen(function* () {
-      const breaker = yield* make({}, "golden");
+      // The minimum is out of reach: the rate rule would open at the fourth failure already.
+      const breaker = yield* make({ minimumRequests: 100 }, "golden");
       const changes = yield* record(breaker);
-      assert.equal(yield* run(breaker, "S FFFFF SS"), "SFFFFxx");
-      yield* breaker.snapshot;
+      yield* at(1_000);
+      assert.equal(yield* run(breaker, "S FFFFF SS"), "SFFFFFxx");
+      yield* at(31_000);
+      assert.equal(yield* run(breaker, "SSS"), "SSS");
+      const tripped = {
+        requests: 6,
+        totalSuccesses: 1,
+        totalFailures: 5,
+        consecutiveSuccesses: 0,
+        consecutiveFailures: 5,
+      };
+      const recovered = {
+        requests: 3,
+        totalSuccesses: 3,
+        totalFailures: 0,
+        consecutiveSuccesses: 3,
+        consecutiveFailures: 0,
+      };
+      const change = { breaker: "golden", manual: false };
+      assert.deepEqual(changes, [
+        { ...change, from: "closed", to: "open", at: 1_000, counts: tripped },
+        { ...change, from: "open", to: "half-open", at: 31_000, counts: tripped },
+        { ...change, from: "half-open", to: "closed", at: 31_000, counts: recovered },
+      ]);
+      assert.deepEqual(yield* breaker.totals, {
+        successes: 4,
+        failures: 5,
+        neutral: 0,
+        timeouts: 0,
+        rejected: 2,
+        transitions: [
+          { from: "closed", to: "open", count: 1 },
+          { from: "open", to: "half-open", count: 1 },
+          { from: "half-open", to: "closed", count: 1 },
+        ],
+      });
+      const { stateChangedAt, rejected, state, counts } = yield* breaker.snapshot;
+      assert.deepEqual([stateChangedAt, rejected, state, counts.requests], [
+        31_000,
+        2,
+        "closed",
+        0,
+      ]);
     }));
 
   it.effect("G22 states are called closed, open and half-open", () =>

@@ -52,11 +52,19 @@ const DRIVERS = ["mongodb", "ioredis"];
 
 /** Files at the top of src that see more than a room does. */
 const TOP_LEVEL: Readonly<Record<string, ReadonlyArray<string>>> = {
-  main: ["Cli", "App"],
-  Cli: ["App", "Config", "*"],
-  App: ["Config", "EmbeddedData", "*"],
+  main: ["Launch"],
+  Launch: ["App", "Cli", "Config", "ConfigCheck", "Documents", "EmbeddedData", "Version", "*"],
+  Cli: ["Config"],
+  Documents: ["AuthService", "Cli", "Config", "RoutingService", "Service", "*"],
+  App: ["AuthService", "Config", "EmbeddedData", "RoutingService", "Service", "*"],
+  AuthService: ["Config", "Guards", "Service", "*"],
+  RoutingService: ["Config", "Guards", "Service", "*"],
+  Service: ["Config", "Guards", "Version", "*"],
+  Guards: ["Config", "*"],
+  ConfigCheck: ["Config", "Guards", "*"],
   Config: ["resilience"],
   EmbeddedData: ["auth", "routing"],
+  Version: [],
 };
 
 /** Every import rule but the one on cycles. */
@@ -93,17 +101,16 @@ function fileProblem({ from, to }: Import, sources: Sources): string | undefined
     return to === "deno.json" ? undefined : "what is outside of src is not part of the program";
   }
   if (to.endsWith(".ts") && !sources.has(to)) return "there is no such file";
-  const contract = contractOf(to, sources);
+  // Text that is embedded is a part of who imports it.
+  const contract = to.endsWith(".ts") ? contractOf(to, sources) : undefined;
   if (contract === from) return "a contract must not import its backend";
   if (contract !== undefined && unit !== "App" && folderOf(from) !== folderOf(to)) {
     return "only App.ts and its own folder may import a backend";
   }
-  if (target === "App" && unit !== "App" && !(unit === "main" || unit === "Cli")) {
-    return "only main.ts and Cli.ts may import App.ts";
+  if (target === "App" && unit !== "App" && unit !== "Launch") {
+    return "only Launch.ts may import App.ts";
   }
-  if (target === "Config" && !["Config", "App", "Cli", "main"].includes(unit)) {
-    return "only App.ts, Cli.ts and main.ts may import Config.ts";
-  }
+  if (target === "Config" && !isTopLevel(from)) return "no room may import Config.ts";
   if (unit === target) return undefined;
   if (isTopLevel(from)) {
     const allowed = TOP_LEVEL[unit] ?? [];

@@ -174,6 +174,8 @@ export class TokenEndpoint {
 
   #accept(socket: net.Socket): void {
     socket.on("error", () => {});
+    // Every request on a kept connection waits for its close.
+    socket.setMaxListeners(0);
     const closed = new Promise<void>((resolve) =>
       socket.once("close", () => {
         this.#sockets.delete(socket);

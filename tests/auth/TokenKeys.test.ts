@@ -1,7 +1,7 @@
 import { Either, Redacted } from "effect";
 import assert from "node:assert/strict";
-import { parseTokenKeys } from "../../../src/auth/TokenCache/Keys.ts";
-import { describe, it } from "../../support/it.ts";
+import { parseTokenKeys } from "../../src/auth/TokenKeys.ts";
+import { describe, it } from "../support/it.ts";
 
 /** 32 bytes whose base64 needs `+`, `/` and padding. */
 const bytes = Uint8Array.from({ length: 32 }, (_, index) => 255 - index);
