@@ -6,6 +6,9 @@
 /** The pinned version of SecantusDB, the server that speaks MongoDB's protocol. */
 export const SECANTUSDB_VERSION = "0.7.0b3";
 
+/** The pinned version of the linter of OpenAPI documents, a package that Deno runs. */
+export const REDOCLY_VERSION = "2.77.0";
+
 /** A program that some tests need; `setpriv` is used where it is there. */
 export type Tool =
   | "setpriv"
@@ -14,7 +17,8 @@ export type Tool =
   | "openssl"
   | "chromium"
   | "prometheus"
-  | "promtool";
+  | "promtool"
+  | "redocly";
 
 /** Every program that tests cannot do without. */
 export const tools: ReadonlyArray<Tool> = [
@@ -24,6 +28,7 @@ export const tools: ReadonlyArray<Tool> = [
   "chromium",
   "prometheus",
   "promtool",
+  "redocly",
 ];
 
 const names: Readonly<Record<Tool, ReadonlyArray<string>>> = {
@@ -34,6 +39,7 @@ const names: Readonly<Record<Tool, ReadonlyArray<string>>> = {
   chromium: ["chromium", "chromium-browser", "google-chrome"],
   prometheus: ["prometheus"],
   promtool: ["promtool"],
+  redocly: [],
 };
 
 /** The user's cache directory for this project. */
@@ -46,12 +52,16 @@ export function cacheDirectory(): string {
 export const secantusEnvironment = (): string =>
   `${cacheDirectory()}/secantusdb-${SECANTUSDB_VERSION}`;
 
+/** Exists once Deno's cache holds the linter. */
+export const redoclyMarker = (): string => `${cacheDirectory()}/redocly-${REDOCLY_VERSION}`;
+
 /** The path of a program, or undefined when it is not installed. */
 export function findTool(tool: Tool): string | undefined {
   if (tool === "secantusdb") {
     const path = `${secantusEnvironment()}/bin/secantusd-py`;
     return isFile(path) ? path : undefined;
   }
+  if (tool === "redocly") return isFile(redoclyMarker()) ? redoclyMarker() : undefined;
   for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
     for (const name of names[tool]) {
       if (isFile(`${directory}/${name}`)) return `${directory}/${name}`;

@@ -8,8 +8,16 @@
  * failure (exit 1) and the command is not run.
  */
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
-import { cacheDirectory, findTool, SECANTUSDB_VERSION, secantusEnvironment } from "./Tools.ts";
-import { type Tool, tools } from "./Tools.ts";
+import {
+  cacheDirectory,
+  findTool,
+  REDOCLY_VERSION,
+  redoclyMarker,
+  SECANTUSDB_VERSION,
+  secantusEnvironment,
+  type Tool,
+  tools,
+} from "./Tools.ts";
 
 const packages: Readonly<Record<Tool, ReadonlyArray<string>>> = {
   setpriv: ["util-linux"],
@@ -19,6 +27,7 @@ const packages: Readonly<Record<Tool, ReadonlyArray<string>>> = {
   chromium: ["chromium"],
   prometheus: ["prometheus"],
   promtool: ["prometheus"],
+  redocly: [],
 };
 
 const missingTools = (): ReadonlyArray<Tool> =>
@@ -97,6 +106,19 @@ async function installSecantusDB(): Promise<void> {
   await run(`${environment}/bin/pip`, "install", "-q", `SecantusDB==${SECANTUSDB_VERSION}`);
 }
 
+/** Puts the package into Deno's cache, apart from this project's own packages and lock file. */
+async function cacheRedocly(): Promise<void> {
+  const args = [
+    "cache",
+    "--quiet",
+    "--no-config",
+    "--no-lock",
+    `npm:@redocly/cli@${REDOCLY_VERSION}`,
+  ];
+  if (!await run(Deno.execPath(), ...args)) return;
+  await Deno.writeTextFile(redoclyMarker(), "");
+}
+
 /** Installs what is missing; gives what still is. */
 async function provision(): Promise<ReadonlyArray<Tool>> {
   if (missingTools().length === 0) return [];
@@ -105,9 +127,10 @@ async function provision(): Promise<ReadonlyArray<Tool>> {
   // Two runs at once install one after the other; the second finds all there.
   await lock.lock(true);
   const missing = missingTools();
-  const fromApt = missing.filter((tool) => tool !== "secantusdb");
+  const fromApt = missing.filter((tool) => packages[tool].length > 0 && tool !== "secantusdb");
   await installPackages(Array.from(new Set(fromApt.flatMap((tool) => packages[tool]))));
   if (missing.includes("secantusdb")) await installSecantusDB();
+  if (missing.includes("redocly")) await cacheRedocly();
   return missingTools();
 }
 

@@ -59,11 +59,11 @@ const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: Near
     if (String(name) !== channel) return;
     // No list of keys means that all of them are gone (FLUSHALL, FLUSHDB).
     if (!Array.isArray(keys)) copy.clear();
-    else copy.drop(String(keys[0]));
+    else for (const key of keys) copy.drop(String(key));
   });
   const arrivals = yield* Queue.sliding<void>(1);
   listener.on("ready", () => Queue.unsafeOffer(arrivals, undefined));
-  listener.on("close", () => copy.stop());
+  
   yield* Effect.addFinalizer(() => Effect.sync(() => copy.stop()));
 
   let complaint: string | undefined;

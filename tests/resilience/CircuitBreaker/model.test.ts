@@ -144,8 +144,9 @@ const replay = (settings: NaiveSettings, commands: ReadonlyArray<Command>) =>
         const end = (call: InFlight | undefined, outcome: CircuitBreaker.Outcome, hint = 0) =>
           Effect.gen(function* () {
             if (call === undefined) return;
-            // Only `protect` reads hints.
-            model.end(call.model, outcome, call.interrupt === undefined ? 0 : hint);
+            // Only `protect` reads hints, and only an error can carry one.
+            const isHinted = call.interrupt !== undefined && outcome === "failure";
+            model.end(call.model, outcome, isHinted ? hint : 0);
             yield* call.end(outcome, hint);
           });
 
