@@ -7,7 +7,17 @@
  * is settled by an observer of the fiber instead. A half-open trial pays for a real mask, because
  * its place must be given back at once.
  */
-import { Cause, Clock, Duration, Effect, Exit, type MutableRef, Random, Ref, Stream } from "effect";
+import {
+  Cause,
+  Clock,
+  Duration,
+  Effect,
+  Exit,
+  type MutableRef,
+  Random,
+  Ref,
+  type Stream,
+} from "effect";
 import { decode, type InvalidSettings, type Rules, type Settings } from "./BreakerSettings.ts";
 import {
   type Action,
@@ -30,6 +40,7 @@ import type {
 import { CircuitOpen } from "./BreakerContract.ts";
 import { classifyExit, type Hints, hintsOf, noHints } from "./Classification.ts";
 import { clockOf, monotonicMillis, recentMillis } from "./Monotonic.ts";
+import { fromSubscribe } from "./StateChanges.ts";
 
 export { InvalidSettings, type Settings } from "./BreakerSettings.ts";
 export * from "./BreakerContract.ts";
@@ -225,14 +236,7 @@ class Breaker implements CircuitBreaker {
     });
 
   get changes(): Stream.Stream<StateChange> {
-    return Stream.asyncPush<StateChange>(
-      (emit) =>
-        Effect.acquireRelease(
-          Effect.sync(() => this.unsafeOnChange((change) => emit.single(change))),
-          (remove) => Effect.sync(remove),
-        ),
-      { bufferSize: 1_024, strategy: "sliding" },
-    );
+    return fromSubscribe((listener) => this.unsafeOnChange(listener));
   }
 
   unsafeOnChange(listener: (change: StateChange) => void): () => void {

@@ -5,7 +5,7 @@
  * is never evicted; when only such ones are left a new key is refused, never run unguarded. There
  * is no timer: idle breakers are found when a new one is made or all are listed.
  */
-import { Context, Data, Effect, Layer, Stream } from "effect";
+import { Context, Data, Effect, Layer, type Stream } from "effect";
 import { decode, type InvalidSettings, type Rules, type Settings } from "./BreakerSettings.ts";
 import { type Action, step } from "./BreakerState.ts";
 import {
@@ -15,6 +15,7 @@ import {
   type StateChange,
 } from "./CircuitBreaker.ts";
 import { clockOf, monotonicMillis } from "./Monotonic.ts";
+import { fromSubscribe } from "./StateChanges.ts";
 
 /** Every place is taken by a breaker that must not be forgotten; nothing was run. */
 export class RegistryFull extends Data.TaggedError("RegistryFull")<{
@@ -97,20 +98,19 @@ const make = (settings: Partial<Settings>, options: Options) =>
     const capacity = options.capacity ?? 10_000;
     const idleMillis = options.idleMillis ?? 15 * 60_000;
     const common = yield* shared("*", settings);
-    const families = yield* Effect.forEach(options.families ?? [], (family) =>
-      Effect.map(shared(`${family.prefix}*`, { ...settings, ...family.settings }), (own) => ({
-        prefix: family.prefix,
-        own,
-      })));
+    const families = yield* Effect.forEach(options.families ?? [], (family) => {
+      const own = shared(`${family.prefix}*`, { ...settings, ...family.settings });
+      return Effect.map(own, (own) => ({ prefix: family.prefix, own }));
+    });
     /** Until when a full registry need not look again for something to forget. */
     let fullUntil = 0;
     const entries = new Map<string, Entry>();
     const standing = new Map<string, StandingAction>();
     const listeners = new Set<(change: StateChange) => void>();
-    const announce = (change: StateChange) =>
-      listeners.forEach((listener) =>
-        listener(change)
-      );
+    const announce = (change: StateChange) => {
+      fullUntil = 0;
+      for (const listener of listeners) listener(change);
+    };
 
     const permanent = new Set(options.permanent);
 
@@ -157,8 +157,11 @@ const make = (settings: Partial<Settings>, options: Options) =>
         const { rules, step } = family?.own ?? common;
         const breaker = yield* fromRules(name, rules, step);
         const action = standing.get(name);
-        standing.delete(name);
         if (action !== undefined) yield* breaker.control(action);
+        // Another fiber may have come first while this one looked for room.
+        const known = entries.get(name);
+        if (known !== undefined) return known.breaker;
+        standing.delete(name);
         breaker.unsafeOnChange(announce);
         entries.set(name, { breaker, usedAt: now, calls: 0 });
         return breaker;
@@ -203,14 +206,7 @@ const make = (settings: Partial<Settings>, options: Options) =>
       return () => listeners.delete(listener);
     };
 
-    const changes = Stream.asyncPush<StateChange>(
-      (emit) =>
-        Effect.acquireRelease(
-          Effect.sync(() => unsafeOnChange((change) => emit.single(change))),
-          (remove) => Effect.sync(remove),
-        ),
-      { bufferSize: 1_024, strategy: "sliding" },
-    );
+    const changes = fromSubscribe(unsafeOnChange);
 
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
