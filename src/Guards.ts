@@ -34,6 +34,12 @@ export const onRetry = (metrics: Context.Tag.Service<Metrics>) =>
   return Events.retrying(retrying);
 };
 
+/**
+ * Reads a second that any MongoDB can bear right after its recovery: below that there is no load to
+ * bring back step by step, and a quiet installation must not answer 503 with its breaker closed.
+ */
+const rampFloor = 50;
+
 /** What stands around every call to MongoDB and to Redis. */
 export class Guards extends Context.Tag("Guards")<Guards, {
   readonly mongodb: Guard.Guard;
@@ -64,7 +70,7 @@ export class Guards extends Context.Tag("Guards")<Guards, {
             breaker: mongodb,
             retry,
             budget: yield* RetryBudget.make(budget),
-            limiter: yield* RateLimiter.following(mongodb),
+            limiter: yield* RateLimiter.following(mongodb, { rampFloor }),
             bulkhead,
             attemptLimit: settings.mongodbTimeout,
             onRetry: onRetry(metrics),

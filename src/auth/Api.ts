@@ -4,6 +4,7 @@
  */
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "@effect/platform";
 import { Schema } from "effect";
+import { rateLimitHeaders, ResponseHeaders } from "../http/OpenApi.ts";
 import {
   BadGateway,
   BadRequest,
@@ -63,6 +64,13 @@ const exchange = HttpApiEndpoint.post("exchange", "/auth/exchange")
   .addError(BadGateway)
   .addError(ServiceUnavailable)
   .annotate(OpenApi.Summary, "Exchange a shopper's token")
+  // Counted by the handler, once the tenant is known.
+  .annotate(ResponseHeaders, {
+    200: rateLimitHeaders,
+    401: rateLimitHeaders,
+    502: rateLimitHeaders,
+    503: rateLimitHeaders,
+  })
   .annotate(
     OpenApi.Description,
     "Exchanges a shopper's token at the tenant's own token endpoint (RFC 8693). 401 when that " +

@@ -12,6 +12,7 @@ import { CircuitBreakers, type RegistryFull } from "../resilience/CircuitBreaker
 import * as Guard from "../resilience/Guard.ts";
 import type { InvalidPolicy } from "../resilience/InvalidPolicy.ts";
 import { isRefusal, type Refusal } from "../resilience/Refusal.ts";
+import * as RateLimiter from "../resilience/RateLimiter.ts";
 import type { Policy, Retrying } from "../resilience/Retry.ts";
 import * as RetryBudget from "../resilience/RetryBudget.ts";
 import { type AskFailure, operation, Unanswered } from "./ExchangeFailure.ts";
@@ -46,6 +47,9 @@ export interface TenantGuards {
 /** All endpoints together, as one dependency in metrics. */
 export const dependency = "token-exchange";
 
+/** Exchanges a second that any endpoint can bear right after its recovery. */
+const rampFloor = 10;
+
 /** The name of a tenant's breaker. */
 export const breakerName = (tenantId: string): string => `${dependency}-${tenantId}`;
 
@@ -72,6 +76,7 @@ export const make = (
           retry,
           budget: yield* Effect.orDie(RetryBudget.make(retryBudget)), // legal above, so legal here
           bulkhead: bulkheads.at(tenantId),
+          limiter: yield* Effect.orDie(RateLimiter.following(breaker, { rampFloor })), // legal
           classify,
           isRetryable,
           onRetry,

@@ -11,6 +11,7 @@ import {
   PermanentFailure,
   TransientFailure,
 } from "../resilience/DependencyFailure.ts";
+import { CallDeadlines } from "./CallDeadlines.ts";
 import { delayOf, maxDelay } from "./Reconnect.ts";
 import { dependency, fromRedis } from "./RedisFailure.ts";
 import { type InvalidRedisUrl, parseRedisUrl, type RedisAddress } from "./RedisUrl.ts";
@@ -85,16 +86,34 @@ const make = Effect.fnUntraced(function* (options: RedisOptions) {
     Effect.forkScoped,
   );
 
+  const timeout = Duration.toMillis(options.timeout ?? defaultTimeout);
+  const deadlines = new CallDeadlines(timeout);
+  yield* Effect.addFinalizer(() => Effect.sync(() => deadlines.clear()));
+  // The driver's own deadlines cost a timer a command: they are for connecting only.
+  client.on("ready", () => client.options.commandTimeout = undefined);
+  client.on("close", () => client.options.commandTimeout = timeout);
+
   const run = <A>(operation: string, call: (client: Redis) => Promise<A>) =>
-    Effect.suspend(() =>
+    Effect.async<A, DependencyFailure>((resume) => {
       // Asked here, not left to ioredis: it would build a pipeline first and hide the reason.
-      client.status === "ready"
-        ? Effect.tryPromise({
-          try: () => call(client),
-          catch: (error) => fromRedis(operation, error),
-        })
-        : Effect.fail(notConnected(operation, lastFailure))
-    );
+      if (client.status !== "ready") {
+        resume(Effect.fail(notConnected(operation, lastFailure)));
+        return;
+      }
+      const deadline = deadlines.start(() => resume(Effect.fail(noAnswer(operation))));
+      const fail = (error: unknown) => {
+        deadline.ended = true;
+        resume(Effect.fail(fromRedis(operation, error)));
+      };
+      try {
+        call(client).then((value) => {
+          deadline.ended = true;
+          resume(Effect.succeed(value));
+        }, fail);
+      } catch (error) {
+        fail(error);
+      }
+    });
 
   return RedisConnection.of({
     client,
@@ -130,7 +149,8 @@ const openClient = Effect.fnUntraced(function* (settings: ClientOptions) {
 const close = (client: Redis): Effect.Effect<void> =>
   Effect.promise(async () => {
     const isOpen = openStates.has(client.status);
-    // Bounded by the command's timeout: a goodbye that is not answered ends in a hang-up.
+    // A goodbye that is not answered ends in a hang-up.
+    client.options.commandTimeout = disconnectTimeout;
     await client.quit().catch(() => client.disconnect());
     // Without a connection ioredis says no "end", but still runs its timer of that length.
     const limit = isOpen ? closeTimeout : disconnectTimeout;
@@ -178,6 +198,15 @@ const driverSettings = (
 
 const unreachable = (reason: string) =>
   Effect.annotateLogs(Effect.logWarning("Dependency unreachable"), { reason });
+
+const noAnswer = (operation: string) =>
+  new TransientFailure({
+    dependency,
+    operation,
+    reason: "no answer in time",
+    timedOut: true,
+    cause: undefined,
+  });
 
 const connectFailure = (reason: string) =>
   new TransientFailure({

@@ -16,6 +16,7 @@ import { OpenStreams } from "./OpenStreams.ts";
 import * as Problem from "./Problem.ts";
 import { RequestContext } from "./RequestContext.ts";
 import * as RouteTable from "./RouteTable.ts";
+import { ServerSpans } from "./ServerSpans.ts";
 import { type Done, logDefect, type Serving, withoutFiberMetrics } from "./Serving.ts";
 
 export { handlers, type Implementation } from "./Handlers.ts";
@@ -44,6 +45,8 @@ export interface Options<R> {
   readonly shutdownGrace?: Duration.DurationInput;
   /** Sentence of a 503 of the server itself [Service temporarily unavailable]. */
   readonly unavailable?: string;
+  /** Makes a span of every request but those of operations, by the fiber's tracer [false]. */
+  readonly tracing?: boolean;
   /** Called once for each answer, synchronously; what it throws is logged. */
   readonly observe?: (done: Done) => void;
 }
@@ -93,6 +96,7 @@ const prepare = <R>(options: Options<R>): Effect.Effect<Serving, never, R | Life
     const lifecycle = yield* Lifecycle;
     const clock = yield* Effect.clock;
     const timeout = Duration.toMillis(options.requestTimeout ?? "10 seconds");
+    const tracer = yield* Effect.tracer;
     return {
       service: options.service,
       router: RouteTable.make(options.apis, options.gates ?? []),
@@ -108,6 +112,9 @@ const prepare = <R>(options: Options<R>): Effect.Effect<Serving, never, R | Life
       lifecycle,
       inFlight: new InFlight(timeout),
       streams: new OpenStreams(),
+      spans: options.tracing === true
+        ? new ServerSpans(options.service, tracer, clock)
+        : undefined,
     };
   });
 

@@ -7,9 +7,10 @@ import * as Cors from "./Cors.ts";
 import { Exchange, unavailable } from "./Exchange.ts";
 import * as Problem from "./Problem.ts";
 import { RequestContext } from "./RequestContext.ts";
-import { type Asked, respond, respondProblem } from "./Respond.ts";
+import { type Asked, methodLabel, respond, respondProblem } from "./Respond.ts";
 import type { Match } from "./Router.ts";
 import type { Route } from "./RouteTable.ts";
+import type { ServerSpans } from "./ServerSpans.ts";
 import type { Serving } from "./Serving.ts";
 import { isLegalHost, maxQueryLength, pathStart } from "./Target.ts";
 
@@ -32,6 +33,7 @@ export const dispatch = (serving: Serving, request: Request): Response | Promise
   );
   const label = match === undefined ? unmatched : match.place.path;
   const asked: Asked = { serving, request, context, label };
+  if (serving.spans !== undefined) beginSpan(serving.spans, asked, match);
   if (!isLegalHost(headers.get("host") ?? "")) {
     return respondProblem(asked, new Problem.BadRequest({ error: "Host header is invalid" }));
   }
@@ -48,6 +50,23 @@ export const dispatch = (serving: Serving, request: Request): Response | Promise
   }
   const query = mark < 0 ? "" : url.slice(mark + 1);
   return new Exchange(serving, request, context, label, route, match.params, query).start();
+};
+
+/** Probes and scrapes would be most of all spans and say nothing: operations have none. */
+const beginSpan = (
+  spans: ServerSpans,
+  { request, context, label }: Asked,
+  match: Match<Route> | undefined,
+): void => {
+  for (const route of match?.place.methods.values() ?? []) if (!route.service) return;
+  const start = pathStart(request.url);
+  spans.begin({
+    request,
+    context,
+    method: methodLabel(request),
+    route: match === undefined ? undefined : label,
+    path: request.url.slice(start).replace(/[?#].*$/s, ""),
+  });
 };
 
 const withoutRoute = (asked: Asked, { place }: Match<Route>): Response => {

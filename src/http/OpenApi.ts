@@ -28,7 +28,7 @@ export interface HeaderDoc {
 /** Annotation of an endpoint: headers of its answers beyond the common ones, by status. */
 export class ResponseHeaders extends Context.Tag("http/OpenApi/ResponseHeaders")<
   ResponseHeaders,
-  Readonly<Record<number, Readonly<Record<string, HeaderDoc>>>>
+  Readonly<Record<number, Readonly<Record<string, HeaderDoc | Ref>>>>
 >() {}
 
 /** One way an operation may be answered. */
@@ -38,7 +38,8 @@ export interface ResponseDoc {
   content?: Record<string, { schema: unknown }>;
 }
 
-interface Ref {
+/** A header that the document describes once for all. */
+export interface Ref {
   readonly $ref: string;
 }
 
@@ -108,7 +109,7 @@ interface Facts {
   readonly decodes: boolean;
   readonly hasBody: boolean;
   readonly limited: boolean;
-  readonly headers: Readonly<Record<number, Readonly<Record<string, HeaderDoc>>>>;
+  readonly headers: Readonly<Record<number, Readonly<Record<string, HeaderDoc | Ref>>>>;
   readonly summary: string;
 }
 
@@ -179,11 +180,15 @@ const componentHeaders: Readonly<Record<string, HeaderDoc>> = {
   RateLimitReset: { description: "Seconds until all calls are allowed again", schema: integer },
 };
 
-const rateLimitHeaders: Readonly<Record<string, Ref>> = {
+/** Where the caller stands, on every answer to a request that was counted. */
+export const rateLimitHeaders: Readonly<Record<string, Ref>> = {
   "RateLimit-Limit": headerRef("RateLimitLimit"),
   "RateLimit-Remaining": headerRef("RateLimitRemaining"),
   "RateLimit-Reset": headerRef("RateLimitReset"),
 };
+
+/** Said before anything is counted for a tenant. */
+const uncounted: ReadonlySet<number> = new Set([401, 403, 414]);
 
 /** Headers that problems of a status carry. */
 const problemHeaders: Readonly<Record<number, Readonly<Record<string, Ref>>>> = {
@@ -208,7 +213,7 @@ const complete = (operation: OpenApi.OpenAPISpecOperation, facts: Facts): Operat
     const described: ResponseDoc = status === 400 || facts.problems.has(status)
       ? problem(status, refusals.get(status) ?? response.description)
       : { ...response, headers: { "X-Correlation-Id": headerRef("CorrelationId") } };
-    const limits = facts.limited && status < 400 ? rateLimitHeaders : {};
+    const limits = facts.limited && !uncounted.has(status) ? rateLimitHeaders : {};
     responses[code] = {
       ...described,
       headers: { ...described.headers, ...limits, ...facts.headers[status] },

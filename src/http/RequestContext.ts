@@ -2,7 +2,7 @@
  * What is known about the request that a fiber works for. It is set when the request's fiber
  * starts and inherited by every fiber forked from it, so the logger and outgoing calls can read it.
  */
-import { type Context, FiberRef } from "effect";
+import { type Context, FiberRef, type Tracer } from "effect";
 import type { Principal } from "./Principal.ts";
 
 /** One request. Times are monotonic milliseconds. */
@@ -17,6 +17,9 @@ export class RequestContext {
 
   /** Names and values, one after the other, for the answer; `null` while there are none. */
   answerHeaders: Array<string> | null = null;
+
+  /** The request's own span; `null` when requests are not traced. */
+  span: Tracer.Span | null = null;
 
   constructor(
     /** In every log line and answer: 1–128 of `[A-Za-z0-9._-]`. */

@@ -41,6 +41,10 @@ const standardMethods = new Set([
   "CONNECT",
 ]);
 
+/** The method for logs, metrics and spans: one of the standard ones, else `OTHER`. */
+export const methodLabel = ({ method }: Request): string =>
+  standardMethods.has(method) ? method : "OTHER";
+
 /** The `Response` of an outcome; to be called once a request. */
 export const respond = (asked: Asked, outcome: Outcome): Response => {
   const { serving, request, context } = asked;
@@ -79,14 +83,16 @@ export const respondProblem = (asked: Asked, problem: Problem.AnyProblem): Respo
 
 /** Reports a request that is over; `respond` does so itself. */
 export const observe = ({ serving, request, context, label }: Asked, status: number): void => {
-  const { method } = request;
+  const { span } = context;
+  if (span !== null) serving.spans?.end(span, context, status);
   try {
     serving.observe({
-      method: standardMethods.has(method) ? method : "OTHER",
+      method: methodLabel(request),
       route: label,
       status,
       durationMs: performance.now() - context.startedAt,
       correlationId: context.correlationId,
+      span,
     });
   } catch (defect) {
     // Whoever looks on must not keep the caller from its answer.

@@ -1,5 +1,14 @@
 /** What all requests of one server share. */
-import { type Cause, Effect, FiberRefs, Runtime, RuntimeFlags } from "effect";
+import {
+  type Cause,
+  Context,
+  Effect,
+  FiberRef,
+  FiberRefs,
+  Runtime,
+  RuntimeFlags,
+  Tracer,
+} from "effect";
 import type { Fiber } from "effect";
 import * as Deadline from "../resilience/Deadline.ts";
 import type { Cors } from "./Cors.ts";
@@ -9,6 +18,7 @@ import type { OpenStreams } from "./OpenStreams.ts";
 import { RequestContext } from "./RequestContext.ts";
 import type { Router } from "./Router.ts";
 import type { Route } from "./RouteTable.ts";
+import type { ServerSpans } from "./ServerSpans.ts";
 
 /** One answered request, for the access log and the metrics. */
 export interface Done {
@@ -20,6 +30,8 @@ export interface Done {
   readonly status: number;
   readonly durationMs: number;
   readonly correlationId: string;
+  /** The request's span; `null` when it was not traced. */
+  readonly span: Tracer.AnySpan | null;
 }
 
 /** What all requests of one server share. */
@@ -40,6 +52,8 @@ export interface Serving {
   readonly lifecycle: Lifecycle["Type"];
   readonly inFlight: InFlight;
   readonly streams: OpenStreams;
+  /** Makes the spans of requests; `undefined` when they are not traced. */
+  readonly spans: ServerSpans | undefined;
 }
 
 /** Without counting fibers in Effect's own metrics, which nobody reads here. */
@@ -58,6 +72,10 @@ export const fork = <A, E>(
       const locals = new Map(refs.locals);
       locals.set(RequestContext.current, [[fiberId, context]]);
       locals.set(Deadline.current, [[fiberId, context.deadline]]);
+      if (context.span !== null) {
+        const services = Context.add(runtime.context, Tracer.ParentSpan, context.span);
+        locals.set(FiberRef.currentContext, [[fiberId, services]]);
+      }
       return FiberRefs.unsafeMake(locals);
     },
   });

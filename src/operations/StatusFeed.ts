@@ -75,11 +75,14 @@ const make = (
     const ring: Array<LogEntry> = [];
     const connections = new Map<string, boolean>();
     let ticker: Fiber.RuntimeFiber<never> | undefined;
+    const startedAt = yield* Clock.currentTimeMillis;
 
     const leave = (viewer: Viewer): void => {
       if (!viewers.delete(viewer) || viewers.size > 0 || ticker === undefined) return;
       runFork(Fiber.interrupt(ticker));
       ticker = undefined;
+      // While nobody looks nothing is seen of the dependencies, so a difference has no known time.
+      connections.clear();
     };
 
     const send = (viewer: Viewer, piece: Uint8Array): void => {
@@ -111,6 +114,7 @@ const make = (
         service,
         version,
         hasAdmin,
+        startedAt,
         at,
         lifecycle: yield* lifecycle.state,
         readiness: yield* health.readiness,

@@ -2,12 +2,29 @@
  * The status page as one document: the parts under `StatusPage/` put together at start.
  *
  * It loads nothing from elsewhere, and its policy names its own script and style by their hashes, so
- * that nothing that might slip into the page could run.
+ * that nothing that might slip into the page could run. The script's modules become one by leaving
+ * out their imports and exports; they share no name but those they import from each other.
  */
 import { createHash } from "node:crypto";
+import card from "./StatusPage/card.js" with { type: "text" };
+import cardStyle from "./StatusPage/card.css" with { type: "text" };
+import cards from "./StatusPage/cards.js" with { type: "text" };
+import chart from "./StatusPage/chart.js" with { type: "text" };
+import control from "./StatusPage/control.js" with { type: "text" };
+import controlStyle from "./StatusPage/control.css" with { type: "text" };
+import log from "./StatusPage/log.js" with { type: "text" };
+import main from "./StatusPage/page.js" with { type: "text" };
 import page from "./StatusPage/page.html" with { type: "text" };
-import script from "./StatusPage/page.js" with { type: "text" };
-import style from "./StatusPage/page.css" with { type: "text" };
+import pageStyle from "./StatusPage/page.css" with { type: "text" };
+import words from "./StatusPage/text.js" with { type: "text" };
+
+/** The modules in the order in which they need each other, as one strict function. */
+const join = (...modules: ReadonlyArray<string>): string => {
+  const bodies = modules.map((module) =>
+    module.replace(/^import [^;]*;\n/gm, "").replace(/^export /gm, "")
+  );
+  return `(() => {\n"use strict";\n${bodies.join("\n")}})();\n`;
+};
 
 const hash = (text: string): string =>
   `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
@@ -17,6 +34,10 @@ const put = (document: string, element: "style" | "script", text: string): strin
   const place = new RegExp(`(<${element}>)[^<]*(</${element}>)`);
   return document.replace(place, (_found, start: string, end: string) => start + text + end);
 };
+
+const style = `${pageStyle}\n${cardStyle}\n${controlStyle}`;
+
+const script = join(words, chart, card, cards, log, control, main);
 
 /** The whole document. */
 export const html: string = put(put(page, "style", style), "script", script);

@@ -7,6 +7,7 @@
  * bulkhead they pay for one mask.
  */
 import { Cause, Duration, Effect, Exit } from "effect";
+import { inSpan, type SpanForm } from "./AttemptSpan.ts";
 import type { CircuitBreaker } from "./BreakerContract.ts";
 import type { Outcome } from "./BreakerState.ts";
 import type { Place } from "./Bulkhead.ts";
@@ -56,6 +57,8 @@ export interface Options extends CallOptions {
    * must not throw.
    */
   readonly onCall?: ((operation: string, milliseconds: number) => void) | undefined;
+  /** Makes a span of each attempt of a traced request [none, and then it costs nothing]. */
+  readonly spans?: ((operation: string) => SpanForm) | undefined;
 }
 
 /** Calls one dependency. Make one for each breaker and keep it. */
@@ -144,16 +147,18 @@ interface Run {
 /** Puts the guards together; everything in `options` may be shared except the limiter. */
 export const make = (options: Options): Effect.Effect<Guard> =>
   Effect.sync(() => {
-    const { dependency, breaker, retry, budget, limiter, bulkhead, onRetry, onCall } = options;
+    const { dependency, breaker, retry, budget, limiter, bulkhead, onRetry, onCall, spans } =
+      options;
     const ownRules = rulesOf(options, defaults);
 
-    /** Everything from the breaker inwards. `now` is when the attempt begins. */
+    /** Everything from the breaker inwards. `now` is when the attempt begins; the first is 1. */
     const attempt = <A, E, R>(
       call: Effect.Effect<A, E, R>,
       { operation, rules, deadline }: Run,
       now: number,
-      isFirst: boolean,
+      number: number,
     ): Effect.Effect<A, E | Refusal, R> => {
+      const isFirst = number === 1;
       const tooLate = () =>
         new Deadline.DeadlineExceeded({
           dependency,
@@ -184,7 +189,8 @@ export const make = (options: Options): Effect.Effect<Guard> =>
           deadline !== Infinity && monotonicMillis(clockOf(fiber)) >= deadline ? tooLate() : begin()
         ));
       });
-      return breaker.protect(inner, rules.classify);
+      const guarded = breaker.protect(inner, rules.classify);
+      return spans === undefined ? guarded : inSpan(guarded, spans(operation), breaker, number);
     };
 
     return {
@@ -205,22 +211,21 @@ export const make = (options: Options): Effect.Effect<Guard> =>
             startedAt + rules.deadline,
           );
           const all = { operation, rules, deadline };
-          const first = attempt(timed, all, startedAt, true);
+          const first = attempt(timed, all, startedAt, 1);
           if (retry === undefined) return first;
-          return Effect.catchAllCause(first, (cause) =>
-            Retry.resume(
-              cause,
-              Effect.suspend(() => attempt(timed, all, monotonicMillis(clock), false)),
-              {
-                operation,
-                policy: retry,
-                isRetryable: (error) => !isRefusal(error) && rules.isRetryable(error),
-                budget,
-                attemptTime: rules.attemptTime,
-                deadline,
-                onRetry,
-              },
-            ));
+          return Effect.catchAllCause(first, (cause) => {
+            let made = 1;
+            const again = () => attempt(timed, all, monotonicMillis(clock), ++made);
+            return Retry.resume(cause, Effect.suspend(again), {
+              operation,
+              policy: retry,
+              isRetryable: (error) => !isRefusal(error) && rules.isRetryable(error),
+              budget,
+              attemptTime: rules.attemptTime,
+              deadline,
+              onRetry,
+            });
+          });
         });
       },
     };

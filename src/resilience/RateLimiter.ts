@@ -49,16 +49,15 @@ export interface RampSettings {
   readonly rampFor: Duration.DurationInput;
   /** Share of the earlier rate allowed at first, more than 0 up to 1 [0.1]. */
   readonly rampFrom: number;
+  /** Calls a second, and at once, that a ramp allows whatever the rate was; at least 1 [1]. */
+  readonly rampFloor: number;
 }
 
-export const defaultRamp: RampSettings = { rampFor: "30 seconds", rampFrom: 0.1 };
+export const defaultRamp: RampSettings = { rampFor: "30 seconds", rampFrom: 0.1, rampFloor: 1 };
 
 /** The rate before an outage is measured over these milliseconds. */
 const window = 10_000;
 const buckets = 10;
-
-/** A ramp never allows less than this: one call at once and one a second. */
-const floorRate = 1;
 
 const fromAdmit = (
   dependency: string,
@@ -117,11 +116,16 @@ export const following = (
     InvalidPolicy.check(`rate limiter "${breaker.name}"`, defaultRamp, settings, {
       rampFor: InvalidPolicy.duration,
       rampFrom: InvalidPolicy.share,
+      rampFloor: InvalidPolicy.atLeastOne,
     })
   ).pipe(Effect.flatMap((valid) =>
     Effect.withFiberRuntime((fiber) => {
       const clock = clockOf(fiber);
-      const ramp = new Ramp(InvalidPolicy.toMillis(valid.rampFor), valid.rampFrom);
+      const ramp = new Ramp(
+        InvalidPolicy.toMillis(valid.rampFor),
+        valid.rampFrom,
+        valid.rampFloor,
+      );
       breaker.unsafeOnChange((change) => ramp.follow(change, monotonicMillis(clock)));
       return Effect.succeed(fromAdmit(breaker.name, (now) => ramp.admit(now)));
     })
@@ -137,7 +141,11 @@ class Ramp {
   #from: number | undefined;
   #tokens: TokenBucket.State = { tokens: 0, at: 0 };
 
-  constructor(readonly rampFor: number, readonly rampFrom: number) {}
+  constructor(
+    readonly rampFor: number,
+    readonly rampFrom: number,
+    readonly rampFloor: number,
+  ) {}
 
   follow(change: StateChange, now: number): void {
     if (change.observed === true) return;
@@ -180,7 +188,7 @@ class Ramp {
   #limits(now: number): TokenBucket.Limits {
     const done = this.rampFor === 0 ? 1 : (now - (this.#from ?? now)) / this.rampFor;
     const share = this.rampFrom + (1 - this.rampFrom) * Math.min(1, Math.max(0, done));
-    const rate = Math.max(floorRate, this.#before * share);
+    const rate = Math.max(this.rampFloor, this.#before * share);
     return { rate, burst: rate };
   }
 }

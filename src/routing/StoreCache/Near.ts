@@ -63,7 +63,7 @@ const make = Effect.fnUntraced(function* ({ size, heartbeat = "1 second" }: Near
   });
   const arrivals = yield* Queue.sliding<void>(1);
   listener.on("ready", () => Queue.unsafeOffer(arrivals, undefined));
-  
+  listener.on("close", () => copy.stop());
   yield* Effect.addFinalizer(() => Effect.sync(() => copy.stop()));
 
   let complaint: string | undefined;

@@ -5,8 +5,8 @@ import { Binary } from "mongodb";
 
 /**
  * The value itself when it is JSON already (the usual case, nothing is copied), otherwise a copy:
- * dates as ISO 8601, 64-bit and decimal numbers as numbers where exact and else as text, ids as hex,
- * bytes as base64, what has no meaning in JSON as null.
+ * dates as ISO 8601, 64-bit and decimal numbers as numbers where exact and else as text, ids in their
+ * usual text form, bytes as base64, what has no meaning in JSON as null.
  */
 export const toJson = (value: unknown): unknown => {
   switch (typeof value) {
@@ -55,11 +55,13 @@ const bsonToJson = (value: object, type: string): unknown => {
     case "Decimal128":
       return exactNumber(String(value));
     case "ObjectId":
-    case "UUID":
     case "BSONSymbol":
       return String(value);
     case "Binary":
-      return value instanceof Binary ? value.toString("base64") : null;
+      if (!(value instanceof Binary)) return null;
+      return value.sub_type === Binary.SUBTYPE_UUID
+        ? value.toUUID().toString()
+        : value.toString("base64");
     default:
       return null;
   }

@@ -1,0 +1,103 @@
+/** Numbers, times and sentences as the page words them. */
+
+/** A length of time, rounded up to whole seconds. */
+export const span = (ms) => {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (seconds < 86400) {
+    return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
+  }
+  return `${Math.floor(seconds / 86400)} d ${Math.floor(seconds / 3600) % 24} h`;
+};
+
+/** A share as whole percent; some is never written as none, nor nearly all as all. */
+export const percent = (share) => {
+  if (share > 0 && share < 0.01) return "< 1 %";
+  if (share > 0.99 && share < 1) return "> 99 %";
+  return `${Math.round(share * 100)} %`;
+};
+
+export const count = (number) => number.toLocaleString();
+
+export const plural = (number, one, many = `${one}s`) =>
+  `${count(number)} ${number === 1 ? one : many}`;
+
+/** "a", "a and b", "a, b and c"; more than `most` names become their number. */
+export const enumeration = (names, noun, most = 3) => {
+  if (names.length > most) return plural(names.length, noun);
+  if (names.length < 2) return names.join("");
+  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+};
+
+/** What made a breaker open, from the counts of the state that it left. */
+const reason = ({ requests, totalFailures, consecutiveFailures }) =>
+  consecutiveFailures > 1 && consecutiveFailures >= requests
+    ? `after ${consecutiveFailures} failures in a row`
+    : `with ${totalFailures} of ${plural(requests, "call")} failed`;
+
+/** One line of the event log. */
+export const sentence = (entry) => {
+  if (entry.dependency !== undefined) {
+    return `${entry.dependency} ${entry.isConnected ? "answers again" : "does not answer"}`;
+  }
+  const { breaker, from, to, counts, manual, observed } = entry;
+  if (observed) return `${breaker} would have opened ${reason(counts)}`;
+  if (manual) return `${breaker} was ${to === "open" ? "forced open" : to} by an operator`;
+  if (to === "half-open") return `${breaker} lets a few calls through to try`;
+  if (to === "closed") return `${breaker} closed, calls succeed again`;
+  if (from === "half-open") return `${breaker} opened again, a trial failed`;
+  return `${breaker} opened ${reason(counts)}`;
+};
+
+/** The same, short, on the breaker's own card. */
+export const shortSentence = (entry) => {
+  const { from, to, manual, observed } = entry;
+  if (observed) return "would have opened";
+  return `${from} → ${to}${manual ? " by an operator" : ""}`;
+};
+
+/** What colour an event has. */
+export const kindOf = (entry) => {
+  if (entry.dependency !== undefined) return entry.isConnected ? "good" : "bad";
+  return entry.observed ? "half-open" : entry.to;
+};
+
+export const modes = {
+  auto: "",
+  "forced-open": "forced",
+  disabled: "disabled",
+  observe: "observed only",
+};
+
+/** What an operator may do, in the order in which it is offered. */
+export const actions = {
+  auto: ["Automatic", "Opens and closes by itself. Ends every other choice."],
+  open: ["Force open", "Turns every call away until another choice is made."],
+  close: ["Close", "Lets calls through now; may open again by itself."],
+  reset: ["Reset", "Closes, and forgets the recent calls."],
+  disable: ["Disable", "Lets every call through and counts none."],
+  observe: ["Observe only", "Counts, never opens, and says when it would have."],
+};
+
+/** What the recent calls of a breaker say: a large figure and what it means. */
+export const rate = ({ state, mode, counts, failureRate }) => {
+  const { requests, totalFailures, totalSuccesses } = counts;
+  const share = requests === 0 ? 0 : totalFailures / requests;
+  const of = `${count(totalFailures)} of ${plural(requests, "call")}`;
+  if (mode === "disabled") return ["–", "calls pass and are not counted"];
+  if (state === "half-open") return ["–", `${plural(totalSuccesses, "trial")} succeeded so far`];
+  if (requests === 0) return ["–", "no recent calls"];
+  if (state === "open") return [percent(share), `failed: ${of} before it opened`];
+  if (failureRate === null) return [percent(share), `failed: ${of}, too few to judge`];
+  return [percent(share), `failed: ${of}`];
+};
+
+/** When an open or half-open breaker lets a call through again; "" for a closed one. */
+export const next = ({ state, openUntil }, now) => {
+  if (state === "half-open") return "Trying a few calls now";
+  if (state !== "open") return "";
+  if (openUntil === null) return "Turns every call away until an operator ends it";
+  if (openUntil <= now) return "The next call is a trial";
+  return `Next trial in ${span(openUntil - now)}`;
+};
