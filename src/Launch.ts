@@ -12,6 +12,7 @@ import { type AppConfig, type ServiceName, serviceNames } from "./Config.ts";
 import * as ConfigCheck from "./ConfigCheck.ts";
 import { documents } from "./Documents.ts";
 import * as EmbeddedData from "./EmbeddedData.ts";
+import { isHealthy } from "./HealthCheck.ts";
 import { Logging } from "./operations/Logging.ts";
 import { causeText } from "./operations/SafeText.ts";
 import { version } from "./Version.ts";
@@ -79,44 +80,25 @@ const withSettings = (command: WithService): Effect.Effect<number> => {
   const service = chosen(command.service);
   if (Either.isLeft(service)) return Effect.sync(() => misconfigured(service.left));
   const name = service.right;
-  if (name === undefined) return Effect.sync(() => misused("No service chosen"));
-  return Effect.matchEffect(ConfigCheck.load(name, environment), {
+  if (name === undefined && command._tag !== "HealthCheck") {
+    return Effect.sync(() => misused("No service chosen"));
+  }
+  return Effect.matchEffect(ConfigCheck.load(name ?? "auth", environment), {
     onFailure: (problems) => Effect.sync(() => misconfigured(problems)),
     onSuccess: (settings) => {
       switch (command._tag) {
         case "Check":
           return show(ConfigCheck.report(environment).join("\n"));
         case "HealthCheck":
-          return healthCheck(name, settings);
+          return Effect.map(
+            isHealthy(name, settings),
+            (healthy) => healthy ? exitCode.ok : exitCode.unhealthy,
+          );
         case "Run":
-          return run(name, settings);
+          return name === undefined ? Effect.succeed(exitCode.usage) : run(name, settings);
       }
     },
   });
-};
-
-const portsOf = (service: ServiceName, settings: AppConfig): ReadonlyArray<number> => {
-  const { managementPort, port, authPort, routingPort } = settings;
-  if (service === "all") return [authPort, routingPort];
-  return [managementPort ?? port ?? (service === "auth" ? authPort : routingPort)];
-};
-
-/** Asks what runs beside this process, in the same container, whether it is ready. */
-const healthCheck = (service: ServiceName, settings: AppConfig): Effect.Effect<number> => {
-  const isAny = settings.host === "0.0.0.0" || settings.host === "::";
-  const host = isAny ? "127.0.0.1" : settings.host;
-  const isReady = (port: number) =>
-    Effect.tryPromise((signal) =>
-      fetch(`http://${host.includes(":") ? `[${host}]` : host}:${port}/health/ready`, { signal })
-        .then(async (response) => {
-          await response.body?.cancel();
-          return response.ok;
-        })
-    ).pipe(Effect.timeout("2 seconds"), Effect.orElseSucceed(() => false));
-  return Effect.map(
-    Effect.forEach(portsOf(service, settings), isReady),
-    (answers) => answers.every(Boolean) ? exitCode.ok : exitCode.unhealthy,
-  );
 };
 
 const logging = (service: ServiceName, settings: AppConfig): Layer.Layer<Logging> => {

@@ -31,10 +31,12 @@ export type ClientOptions = Omit<DriverOptions, "replyMapping">;
 
 /** The Redis server, as far as it can be reached. */
 export class RedisConnection extends Context.Tag("connections/RedisConnection")<RedisConnection, {
-  /** The client itself; its errors are raw, so prefer `run`. */
+  /** The client itself; its errors are raw and its calls have no deadline, so prefer `run`. */
   readonly client: Redis;
-  /** Makes one driver call, its errors classified under the operation's name. Not interruptible
-   * on the wire: an interrupted call's answer is thrown away. */
+  /**
+   * Makes one driver call with the deadline of `timeout`, its errors classified under the
+   * operation's name. The answer to an interrupted call is thrown away.
+   */
   readonly run: <A>(
     operation: string,
     call: (client: Redis) => Promise<A>,
@@ -86,12 +88,8 @@ const make = Effect.fnUntraced(function* (options: RedisOptions) {
     Effect.forkScoped,
   );
 
-  const timeout = Duration.toMillis(options.timeout ?? defaultTimeout);
-  const deadlines = new CallDeadlines(timeout);
+  const deadlines = new CallDeadlines(Duration.toMillis(options.timeout ?? defaultTimeout));
   yield* Effect.addFinalizer(() => Effect.sync(() => deadlines.clear()));
-  // The driver's own deadlines cost a timer a command: they are for connecting only.
-  client.on("ready", () => client.options.commandTimeout = undefined);
-  client.on("close", () => client.options.commandTimeout = timeout);
 
   const run = <A>(operation: string, call: (client: Redis) => Promise<A>) =>
     Effect.async<A, DependencyFailure>((resume) => {
@@ -186,9 +184,10 @@ const driverSettings = (
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   autoResendUnfulfilledCommands: false,
-  commandTimeout: Duration.toMillis(options.timeout ?? defaultTimeout),
   connectTimeout: 1_000,
   disconnectTimeout,
+  // A connection on which an answer is this late is given up. `commandTimeout` is not used: it
+  // costs a timer a command, and does not count the wait behind a pipeline under way.
   socketTimeout: 2_000,
   // While a server loads its data it is asked again at least this often.
   maxLoadingRetryTime: 1_000,

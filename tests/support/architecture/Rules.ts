@@ -53,7 +53,18 @@ const DRIVERS = ["mongodb", "ioredis"];
 /** Files at the top of src that see more than a room does. */
 const TOP_LEVEL: Readonly<Record<string, ReadonlyArray<string>>> = {
   main: ["Launch"],
-  Launch: ["App", "Cli", "Config", "ConfigCheck", "Documents", "EmbeddedData", "Version", "*"],
+  Launch: [
+    "App",
+    "Cli",
+    "Config",
+    "ConfigCheck",
+    "Documents",
+    "EmbeddedData",
+    "HealthCheck",
+    "Version",
+    "*",
+  ],
+  HealthCheck: ["Config"],
   Cli: ["Config"],
   Documents: ["AuthService", "Cli", "Config", "RoutingService", "Service", "*"],
   App: ["AuthService", "Config", "EmbeddedData", "RoutingService", "Service", "*"],
