@@ -16,5 +16,6 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/dist/amicis /amicis
 USER 65532:65532
 EXPOSE 3000 8080
+# Without a service it asks whichever one runs: it cannot see the arguments of the entry point.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/amicis", "--healthcheck"]
 ENTRYPOINT ["/amicis"]

@@ -50,10 +50,13 @@ export const description = {
 
 const lookup = (settings: AppConfig) =>
   Layer.unwrapEffect(
-    Effect.map(Guards, ({ mongodb, redis }) =>
+    Effect.zipWith(Guards, Service.Dependencies, ({ mongodb, redis }, dependencies) =>
       StoreLookup.layer({
         mongodb,
         redis,
+        probe: dependencies.find(({ name }) =>
+          name === "redis"
+        )?.ping ?? Effect.void,
         cacheTimeout: settings.redisTimeout,
         cacheTtl: settings.cacheTtl,
         staleIfError: settings.cacheStaleIfError,

@@ -61,6 +61,11 @@ export interface Options {
   readonly mongodb: Guard;
   /** Guard of every cache read and write. */
   readonly redis: Guard;
+  /**
+   * Asks the cache's server for a sign of life. While its breaker is not closed, answers out of this
+   * process's memory make trials of it, or nothing might ever close the breaker again.
+   */
+  readonly probe: Effect.Effect<void, DependencyFailure>;
   /** One deadline for a cache read with its retries. */
   readonly cacheTimeout: Duration.Duration;
   readonly cacheTtl: Duration.Duration;
@@ -162,6 +167,19 @@ const make = (
         ),
       );
 
+    /** A trial in the background, unless the breaker would turn it away. */
+    const probe = Effect.gen(function* () {
+      const { state, openUntil } = yield* options.redis.breaker.snapshot;
+      const now = yield* Clock.currentTimeMillis;
+      if (state === "open" && (openUntil === null || now < openUntil)) return;
+      if ((yield* FiberSet.size(fills)) >= maxFills) return;
+      const trial = options.redis.run("redis_ping", options.probe).pipe(
+        Deadline.within(options.cacheTimeout),
+        Effect.ignore,
+      );
+      fork(Effect.locally(trial, Deadline.current, Infinity));
+    });
+
     const answer = (
       storeId: string,
       store: Option.Option<Store>,
@@ -216,7 +234,10 @@ const make = (
         const tier = cache.tier();
         if (near !== undefined && now < near.freshUntil) {
           metrics.cacheRequest(tier, "hit");
-          return answer(storeId, near.store, "HIT");
+          const hit = answer(storeId, near.store, "HIT");
+          return options.redis.breaker.unsafeState() === "closed"
+            ? hit
+            : Effect.zipRight(probe, hit);
         }
         return Effect.flatMap(ask(tenantId, storeId), (cached) => {
           if (cached._tag === "Entry" && now < cached.entry.freshUntil) {
