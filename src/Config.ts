@@ -5,134 +5,28 @@
  * environment, and only the names declared here are asked for, so the compiled binary can be given
  * exactly these. The README's table is `table`, and a test keeps it so.
  */
-import { Config, ConfigError, ConfigProvider, Duration, Either, Option, Redacted } from "effect";
+import { Config, type ConfigError, ConfigProvider } from "effect";
+import { declare, names, note, optional, read, type Row, rows } from "./Config/Declaration.ts";
+import {
+  decimal,
+  duration,
+  flag,
+  list,
+  nullable,
+  oneOf,
+  positiveDuration,
+  secret,
+  secretOf,
+  secretUrlOf,
+  text,
+  urlOf,
+  whole,
+} from "./Config/SettingText.ts";
+import { telemetry } from "./Config/TelemetrySettings.ts";
 import type { Settings as BreakerSettings } from "./resilience/CircuitBreaker.ts";
 
-/** One row of the README's table. */
-export interface Row {
-  readonly name: string;
-  readonly default: string;
-  readonly description: string;
-}
-
-const rows: Array<Row> = [];
-const names: Array<string> = [];
-
-const note = (name: string, fallback: string, description: string) => {
-  rows.push({ name, default: fallback, description });
-};
-
-/** The name is added by `Config` itself. */
-const invalid = (rule: string) => ConfigError.InvalidData([], rule);
-
-/** A setting read by `parse`, which answers the value or what would have been right. */
-const read = <A>(name: string, parse: (text: string) => Either.Either<A, string>) => {
-  names.push(name);
-  return Config.mapOrFail(
-    Config.string(name),
-    (text) => Either.mapLeft(parse(text.trim()), invalid),
-  );
-};
-
-const declare = <A>(
-  name: string,
-  parse: (text: string) => Either.Either<A, string>,
-  fallback: string,
-  description: string,
-): Config.Config<A> => {
-  note(name, fallback, description);
-  const config = read(name, parse);
-  return Either.match(parse(fallback), {
-    onLeft: () => config,
-    onRight: (value) => Config.withDefault(config, value),
-  });
-};
-
-const optional = <A>(
-  name: string,
-  parse: (text: string) => Either.Either<A, string>,
-  shown: string,
-  description: string,
-): Config.Config<A | undefined> => {
-  note(name, shown, description);
-  return Config.withDefault(read(name, parse), undefined);
-};
-
-// ---- how a text becomes a value -----------------------------------------------------------------
-
-const units: Readonly<Record<string, string>> = {
-  ms: "millis",
-  s: "seconds",
-  m: "minutes",
-  h: "hours",
-  d: "days",
-};
-
-/** `250ms`, `5s`, `1.5h`, or what Effect reads: `5 seconds`. */
-export const duration = (text: string): Either.Either<Duration.Duration, string> => {
-  const short = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
-  const long = short === null ? text : `${short[1]} ${units[short[2] ?? "s"]}`;
-  const decoded = text.startsWith("-") ? Option.none() : Duration.decodeUnknown(long);
-  return Either.fromOption(decoded, () => "must be a duration such as 250ms, 5s or 1h");
-};
-
-const positiveDuration = (text: string) =>
-  Either.filterOrLeft(
-    duration(text),
-    (value) => Duration.toMillis(value) > 0 && Duration.isFinite(value),
-    () => "must be a finite duration of more than 0, such as 250ms, 5s or 1h",
-  );
-
-const whole = (from: number, to: number = Number.MAX_SAFE_INTEGER) => (text: string) => {
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;
-  return value >= from && value <= to
-    ? Either.right(value)
-    : Either.left(`must be a whole number ${range}`);
-};
-
-const decimal = (rule: string, isLegal: (value: number) => boolean) => (text: string) => {
-  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
-  return isLegal(value) ? Either.right(value) : Either.left(`must be ${rule}`);
-};
-
-const text = (value: string): Either.Either<string, string> =>
-  value === "" ? Either.left("must not be empty") : Either.right(value);
-
-const list = (value: string): Either.Either<ReadonlyArray<string>, string> =>
-  Either.right(value.split(",").map((part) => part.trim()).filter((part) => part !== ""));
-
-const secret = (value: string): Either.Either<Redacted.Redacted<string>, string> =>
-  Either.right(Redacted.make(value));
-
-const secretOf = (minimumBytes: number) => (value: string) =>
-  new TextEncoder().encode(value).length < minimumBytes
-    ? Either.left(`must have at least ${minimumBytes} bytes`)
-    : secret(value);
-
-const urlOf = (...schemes: ReadonlyArray<string>) => (value: string) =>
-  URL.canParse(value) && schemes.includes(new URL(value).protocol.slice(0, -1))
-    ? Either.right(value)
-    : Either.left(`must be a URL that begins with ${schemes.map((s) => `${s}://`).join(" or ")}`);
-
-/** A mongodb:// address may name several hosts, which `URL` cannot read: only the scheme is checked. */
-const secretUrlOf = (...schemes: ReadonlyArray<string>) => (value: string) =>
-  schemes.some((scheme) => value.startsWith(`${scheme}://`) && value.length > scheme.length + 3)
-    ? secret(value)
-    : Either.left(`must begin with ${schemes.map((s) => `${s}://`).join(" or ")}`);
-
-const oneOf = <const A extends string>(...values: ReadonlyArray<A>) => (value: string) => {
-  const found = values.find((known) => known === value);
-  return found === undefined
-    ? Either.left(`must be one of ${values.join(", ")}`)
-    : Either.right(found);
-};
-
-const flag = (value: string) =>
-  Either.map(oneOf("true", "false")(value), (word) => word === "true");
-
-const nullable = <A>(parse: (text: string) => Either.Either<A, string>) => (value: string) =>
-  value === "off" ? Either.right(null) : parse(value);
+export { duration } from "./Config/SettingText.ts";
+export type { Row } from "./Config/Declaration.ts";
 
 // ---- breakers -----------------------------------------------------------------------------------
 
@@ -335,6 +229,7 @@ export const config = Config.all({
     "0.2",
     "Retries per call, beside 3 a second",
   ),
+  telemetry: telemetry(),
   breaker: breaker(""),
   mongodbBreaker: breaker("MONGODB_"),
   redisBreaker: breaker("REDIS_"),

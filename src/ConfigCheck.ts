@@ -13,6 +13,8 @@ import {
   type ServiceName,
   table,
 } from "./Config.ts";
+import { uriProblem } from "./connections/Mongo.ts";
+import { parseRedisUrl } from "./connections/RedisUrl.ts";
 import { retryPolicy } from "./Guards.ts";
 import * as CircuitBreaker from "./resilience/CircuitBreaker.ts";
 
@@ -30,14 +32,16 @@ const breakerProblems = (
   Effect.match(CircuitBreaker.make(prefix, settings), {
     onSuccess: () => [],
     onFailure: ({ problems }) =>
-      problems.map(({ setting, rule }) => `${variable(prefix, setting)} ${rule}`),
+      problems.map(({ setting, rule }) =>
+        `${variable(prefix, setting)} ${rule.replace("openFor", "BREAKER_OPEN_FOR")}`
+      ),
   });
 
 const isVerifying = (service: ServiceName): boolean => service !== "auth";
 
 const rules = (settings: AppConfig, service: ServiceName): Problems => {
   const found: Array<string> = [];
-  const { jwtSecret, jwtJwksUrl, mongodbUri, managementPort, tokenCacheKey } = settings;
+  const { jwtSecret, jwtJwksUrl, mongodbUri, redisUrl, managementPort, tokenCacheKey } = settings;
   if (isVerifying(service)) {
     if (jwtSecret !== undefined && jwtJwksUrl !== undefined) {
       found.push("JWT_SECRET and JWT_JWKS_URL cannot both be set");
@@ -52,6 +56,14 @@ const rules = (settings: AppConfig, service: ServiceName): Problems => {
       found.push(...keys.left.problems.map((problem) => `TOKEN_CACHE_KEY ${problem}`));
     }
   }
+  if (mongodbUri !== undefined) {
+    const problem = uriProblem(mongodbUri);
+    if (problem !== undefined) found.push(`MONGODB_URI: ${problem}`);
+  }
+  if (redisUrl !== undefined) {
+    const address = parseRedisUrl(Redacted.value(redisUrl));
+    if (Either.isLeft(address)) found.push(`REDIS_URL: ${address.left.problem}`);
+  }
   const retry = retryPolicy(settings);
   if (Either.isLeft(retry)) found.push(`RETRY_* settings: ${retry.left.message}`);
   if (managementPort !== undefined && service === "all") {
@@ -64,16 +76,14 @@ const rules = (settings: AppConfig, service: ServiceName): Problems => {
   return found;
 };
 
-/** The settings in this environment, or everything that is wrong with them. */
-export const load = (
-  service: ServiceName,
-  get: (name: string) => string | undefined,
-): Effect.Effect<AppConfig, Problems> =>
+type Get = (name: string) => string | undefined;
+
+const read = (get: Get): Effect.Effect<AppConfig, Problems> =>
+  config.pipe(Effect.withConfigProvider(fromEnvironment(get)), Effect.mapError(problems));
+
+/** What is wrong with settings that can be read. */
+const broken = (settings: AppConfig, service: ServiceName): Effect.Effect<Problems> =>
   Effect.gen(function* () {
-    const settings = yield* config.pipe(
-      Effect.withConfigProvider(fromEnvironment(get)),
-      Effect.mapError(problems),
-    );
     const { breaker } = settings;
     const found = yield* Effect.all([
       breakerProblems("", breaker),
@@ -82,8 +92,32 @@ export const load = (
       breakerProblems("TOKEN_EXCHANGE_", { ...breaker, ...settings.tokenExchangeBreaker }),
       breakerProblems("JWKS_", { ...breaker, ...settings.jwksBreaker }),
     ]);
-    const all = [...found.flat(), ...rules(settings, service)];
-    return all.length === 0 ? settings : yield* Effect.fail(all);
+    // A fault of the common settings is every breaker's, and told once.
+    const [common = [], ...particular] = found;
+    const isOwn = (line: string) => !common.some((known) => line.endsWith(known));
+    return [...common, ...particular.flat().filter(isOwn), ...rules(settings, service)];
+  });
+
+/** The settings in this environment, or everything that is wrong with them. */
+export const load = (service: ServiceName, get: Get): Effect.Effect<AppConfig, Problems> =>
+  Effect.matchEffect(read(get), {
+    onSuccess: (settings) =>
+      Effect.flatMap(
+        broken(settings, service),
+        (found) => found.length === 0 ? Effect.succeed(settings) : Effect.fail(found),
+      ),
+    onFailure: (unreadable) => {
+      // The rest is judged without what cannot be read, so that one start shows every problem.
+      const names = new Set(unreadable.map((line) => line.split(" ", 1)[0] ?? ""));
+      const isAbout = (line: string) => line.split(/[^A-Z0-9_]+/).some((word) => names.has(word));
+      return read((name) => names.has(name) ? undefined : get(name)).pipe(
+        Effect.flatMap((settings) => broken(settings, service)),
+        Effect.orElseSucceed((): Problems => []),
+        Effect.flatMap((found) =>
+          Effect.fail([...unreadable, ...found.filter((line) => !isAbout(line))])
+        ),
+      );
+    },
   });
 
 /** True when tokens can only be the demo's own: nothing is configured and the data are embedded. */
@@ -103,12 +137,18 @@ const secrets = new Set([
   "ADMIN_TOKEN",
 ]);
 
+/** Without the user and the password that a URL may hold. */
+const withoutCredentials = (text: string): string =>
+  text.replace(/(:\/\/)[^/?#]*@/g, "$1<redacted>@");
+
 /** The settings as `--check` prints them: one line a variable that is set or has a default. */
 export const report = (get: (name: string) => string | undefined): ReadonlyArray<string> => {
   const defaults = new Map(table.map((row) => [row.name, row.default]));
   return environmentNames.flatMap((name) => {
     const given = get(name)?.trim() ?? "";
-    if (given !== "") return [`${name} = ${secrets.has(name) ? "<redacted>" : given}`];
+    if (given !== "") {
+      return [`${name} = ${secrets.has(name) ? "<redacted>" : withoutCredentials(given)}`];
+    }
     const fallback = defaults.get(name) ?? "";
     return fallback === "" ? [] : [`${name} = ${fallback} (default)`];
   });

@@ -5,9 +5,11 @@
  * would all go to MongoDB instead.
  */
 import { Context, Effect, Layer } from "effect";
+import * as CallSpans from "./CallSpans.ts";
 import type { AppConfig } from "./Config.ts";
 import * as Events from "./operations/Events.ts";
 import { Metrics } from "./operations/Metrics.ts";
+import { Telemetry } from "./operations/Telemetry.ts";
 import * as Bulkhead from "./resilience/Bulkhead.ts";
 import { CircuitBreakers, type RegistryFull } from "./resilience/CircuitBreakers.ts";
 import * as Guard from "./resilience/Guard.ts";
@@ -40,6 +42,11 @@ export const onRetry = (metrics: Context.Tag.Service<Metrics>) =>
  */
 const rampFloor = 50;
 
+export interface Options {
+  /** The MongoDB collection that this service reads. */
+  readonly collection: string;
+}
+
 /** What stands around every call to MongoDB and to Redis. */
 export class Guards extends Context.Tag("Guards")<Guards, {
   readonly mongodb: Guard.Guard;
@@ -47,12 +54,14 @@ export class Guards extends Context.Tag("Guards")<Guards, {
 }>() {
   static readonly layer = (
     settings: AppConfig,
-  ): Layer.Layer<Guards, InvalidPolicy | RegistryFull, CircuitBreakers | Metrics> =>
+    options: Options,
+  ): Layer.Layer<Guards, InvalidPolicy | RegistryFull, CircuitBreakers | Metrics | Telemetry> =>
     Layer.scoped(
       this,
       Effect.gen(function* () {
         const breakers = yield* CircuitBreakers;
         const metrics = yield* Metrics;
+        const spans = (yield* Telemetry).tracing ? CallSpans.make(settings, options) : undefined;
         const retry = yield* retryPolicy(settings);
         const budget = { ratio: settings.retryBudget };
 
@@ -75,6 +84,7 @@ export class Guards extends Context.Tag("Guards")<Guards, {
             attemptLimit: settings.mongodbTimeout,
             onRetry: onRetry(metrics),
             onCall: (operation, ms) => metrics.dependencyCall("mongodb", operation, ms),
+            spans: spans?.mongodb,
           }),
           redis: yield* Guard.make({
             dependency: "redis",
@@ -83,6 +93,7 @@ export class Guards extends Context.Tag("Guards")<Guards, {
             budget: yield* RetryBudget.make(budget),
             onRetry: onRetry(metrics),
             onCall: (operation, ms) => metrics.dependencyCall("redis", operation, ms),
+            spans: spans?.redis,
           }),
         };
       }),

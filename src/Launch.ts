@@ -78,7 +78,13 @@ type WithService = Extract<Command, { readonly _tag: "Run" | "Check" | "HealthCh
 
 const withSettings = (command: WithService): Effect.Effect<number> => {
   const service = chosen(command.service);
-  if (Either.isLeft(service)) return Effect.sync(() => misconfigured(service.left));
+  if (Either.isLeft(service)) {
+    // Among all that is wrong, and a problem by itself where it is the only one.
+    return Effect.match(ConfigCheck.load("auth", environment), {
+      onFailure: misconfigured,
+      onSuccess: () => misconfigured(service.left),
+    });
+  }
   const name = service.right;
   if (name === undefined && command._tag !== "HealthCheck") {
     return Effect.sync(() => misused("No service chosen"));
@@ -88,7 +94,10 @@ const withSettings = (command: WithService): Effect.Effect<number> => {
     onSuccess: (settings) => {
       switch (command._tag) {
         case "Check":
-          return show(ConfigCheck.report(environment).join("\n"));
+          return Effect.matchEffect(EmbeddedData.load(settings.dataFile), {
+            onFailure: ({ message }) => Effect.sync(() => misconfigured([message])),
+            onSuccess: () => show(ConfigCheck.report(environment).join("\n")),
+          });
         case "HealthCheck":
           return Effect.map(
             isHealthy(name, settings),

@@ -63,6 +63,28 @@ describe("load()", () => {
       assert.match(lines[0] ?? "", /^TOKEN_CACHE_KEY key 2 has 5 bytes/);
     }));
 
+  it.effect("load() tells all at once when some settings cannot even be read", () =>
+    Effect.gen(function* () {
+      const lines = yield* problems("all", {
+        PORT: "none",
+        MONGODB_URI: "mongodb://user:hidden@db/?nonsense=1",
+        REDIS_URL: "redis://user:hidden@cache:99999",
+        JWT_SECRET: "short",
+        TOKEN_CACHE_KEY: "short",
+        BREAKER_OPEN_FOR: "2m",
+        BREAKER_OPEN_FOR_MAX: "1m",
+      });
+      assert.deepEqual(lines.map((line) => line.split(/:? /)[0]).sort(), [
+        "BREAKER_OPEN_FOR_MAX",
+        "JWT_SECRET",
+        "MONGODB_URI",
+        "PORT",
+        "REDIS_URL",
+        "TOKEN_CACHE_KEY",
+      ]);
+      assert.equal(lines.some((line) => line.includes("hidden")), false);
+    }));
+
   it.effect("load() refuses ports that two services would share", () =>
     Effect.gen(function* () {
       assert.equal((yield* problems("all", { MANAGEMENT_PORT: "9000" })).length, 1);

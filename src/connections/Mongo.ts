@@ -226,6 +226,16 @@ const makeClient = (options: MongoOptions, timeoutMs: number) =>
     catch: (error) => new InvalidMongoUri({ problem: problemOf(error) }),
   });
 
+/** What is wrong with a connection string, safe to print; `undefined` when the driver takes it. */
+export const uriProblem = (uri: Redacted.Redacted<string>): string | undefined => {
+  try {
+    new MongoClient(Redacted.value(uri));
+    return undefined;
+  } catch (error) {
+    return problemOf(error);
+  }
+};
+
 const driverSettings = (options: MongoOptions, timeoutMs: number): MongoClientOptions => ({
   appName: "amicis",
   // `timeoutMS` does nothing in this driver: each stage needs its own limit.

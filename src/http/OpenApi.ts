@@ -88,6 +88,7 @@ export const openApi = (
       }
     }
   }
+  openRequests(schemas, paths);
   const used = reachable(schemas, paths);
   const document = {
     openapi: "3.1.0",
@@ -153,6 +154,26 @@ const hasProblem = (ast: SchemaAST.AST): boolean =>
 const sentenceOf = (name: string): string => {
   const words = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
+};
+
+// --- requests ---
+
+/** Fields that a request body has beyond its schema are ignored, so the document must allow them. */
+const openRequests = (
+  schemas: Record<string, OpenApiJsonSchema.JsonSchema>,
+  paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>,
+): void => {
+  for (const item of Object.values(paths)) {
+    for (const { requestBody } of Object.values(item)) {
+      for (const { schema } of Object.values(requestBody?.content ?? {})) {
+        const name = "$ref" in schema ? schema.$ref.split("/").at(-1) : undefined;
+        const body = name === undefined ? schema : schemas[name];
+        if (body !== undefined && "additionalProperties" in body) {
+          Reflect.deleteProperty(body, "additionalProperties");
+        }
+      }
+    }
+  }
 };
 
 // --- responses ---

@@ -1,11 +1,11 @@
 /**
  * One log record as one line of text: JSON for machines, or a readable form for a terminal.
  *
- * The order of the first fields is fixed (`level`, `timestamp`, `msg`, `service`, `correlationId`);
- * an event's own fields follow and can never replace them. Values are made safe here: `Redacted`
+ * The order of the first fields is fixed (`level`, `timestamp`, `msg`, `service`, `correlationId`,
+ * `traceId`, `spanId`); an event's own fields follow and can never replace them. Values are made safe here: `Redacted`
  * stays redacted, fields named like a secret are masked, text is scrubbed and bounded.
  */
-import { Cause, Duration, Redacted } from "effect";
+import { Cause, Duration, Redacted, type Tracer } from "effect";
 import { causeText, errorText, scrub } from "./SafeText.ts";
 
 /** Severities, as in the `level` field. */
@@ -25,6 +25,8 @@ export interface LogRecord {
   readonly msg: string;
   readonly service?: string | undefined;
   readonly correlationId?: string | undefined;
+  /** The span in which it was written, if there was one. */
+  readonly span?: Tracer.AnySpan | undefined;
   readonly fields: Iterable<readonly [string, unknown]>;
 }
 
@@ -34,7 +36,15 @@ const maxText = 2_000;
 /** Most characters of one field's JSON. */
 const maxJson = 8_000;
 
-const reserved = new Set(["level", "timestamp", "msg", "service", "correlationId"]);
+const reserved = new Set([
+  "level",
+  "timestamp",
+  "msg",
+  "service",
+  "correlationId",
+  "traceId",
+  "spanId",
+]);
 
 const secretNames = new Set([
   "accesstoken",
@@ -144,6 +154,8 @@ export const toJson = (record: LogRecord): string => {
   }`;
   if (record.service !== undefined) line += `,"service":${quote(record.service)}`;
   if (record.correlationId !== undefined) line += `,"correlationId":${quote(record.correlationId)}`;
+  const { span } = record;
+  if (span !== undefined) line += `,"traceId":"${span.traceId}","spanId":"${span.spanId}"`;
   for (const [name, value] of record.fields) {
     if (reserved.has(name)) continue;
     const written = value !== null && value !== undefined && isSecretName(name)
@@ -152,6 +164,13 @@ export const toJson = (record: LogRecord): string => {
     if (written !== undefined) line += `,${quote(name)}:${written}`;
   }
   return `${line}}`;
+};
+
+/** The record's own fields as its line in JSON has them: safe to leave the process. */
+export const exportedFields = (record: LogRecord): Fields => {
+  const { level, at, msg, fields } = record;
+  const line: Fields = JSON.parse(toJson({ level, at, msg, fields }));
+  return Object.fromEntries(Object.entries(line).filter(([name]) => !reserved.has(name)));
 };
 
 const colours: Readonly<Record<Level, string>> = {

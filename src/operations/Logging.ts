@@ -11,6 +11,7 @@ import {
   Context,
   Effect,
   Fiber,
+  FiberRef,
   FiberRefs,
   HashMap,
   Layer,
@@ -18,6 +19,7 @@ import {
   LogLevel,
   Option,
   type Scope,
+  Tracer,
 } from "effect";
 import { RequestContext } from "../http/RequestContext.ts";
 import {
@@ -58,6 +60,8 @@ export interface AccessLine {
   readonly route: string;
   readonly status: number;
   readonly durationMs: number;
+  /** The request's span, when requests are traced. */
+  readonly span?: Tracer.AnySpan | null;
 }
 
 /** Which service and request a line belongs to, where the running fiber does not know. */
@@ -88,6 +92,8 @@ export class Logging extends Context.Tag("operations/Logging")<Logging, {
   readonly level: () => Level;
   /** Changes the level for the whole process, at once. */
   readonly setLevel: (level: Level) => void;
+  /** Tells `sink` of every record from now on; answers what ends that. It must not throw. */
+  readonly tee: (sink: (record: LogRecord) => void) => () => void;
   /** Waits until all lines are written, bounded by the writer's `flushMillis`. */
   readonly flush: Effect.Effect<void>;
   /** Lines lost since the start because the reader was slow or gone. */
@@ -154,18 +160,22 @@ const make = (options: LoggingOptions): Effect.Effect<Made, never, Scope.Scope> 
     });
     yield* Effect.addFinalizer(() => writer.flush);
 
-    const write = (record: LogRecord) =>
+    const sinks = new Set<(record: LogRecord) => void>();
+    const write = (record: LogRecord) => {
       writer.append(render(record), ranks[record.level] >= ranks.warn);
+      for (const sink of sinks) sink(record);
+    };
 
     const access = (line: AccessLine): void => {
       if (threshold > ranks.info) return;
       if (line.status < 500 && !isSampled(line.correlationId, share)) return;
       const at = clock.unsafeCurrentTimeMillis();
       const durationMs = Math.round(line.durationMs * 1_000) / 1_000;
-      if (!isJson) {
+      if (!isJson || sinks.size > 0) {
         const { service, correlationId, method, route, status } = line;
+        const span = line.span ?? undefined;
         const fields = Object.entries({ method, route, status, durationMs });
-        write({ level: "info", at, msg: "Request", service, correlationId, fields });
+        write({ level: "info", at, msg: "Request", service, correlationId, span, fields });
         return;
       }
       writer.append(
@@ -178,16 +188,15 @@ const make = (options: LoggingOptions): Effect.Effect<Made, never, Scope.Scope> 
     };
 
     const writeNow = (given: Level, msg: string, fields: Fields, origin: Origin): void => {
-      const request = Option.match(Fiber.getCurrentFiber(), {
-        onNone: () => null,
-        onSome: (fiber) => fiber.getFiberRef(RequestContext.current),
-      });
+      const fiber = Option.getOrUndefined(Fiber.getCurrentFiber());
+      const request = fiber?.getFiberRef(RequestContext.current);
       write({
         level: given,
         at: clock.unsafeCurrentTimeMillis(),
         msg,
         service: origin.service ?? request?.service ?? options.service,
         correlationId: origin.correlationId ?? request?.correlationId,
+        span: fiber?.currentSpan,
         fields: Object.entries(fields),
       });
     };
@@ -213,6 +222,12 @@ const make = (options: LoggingOptions): Effect.Effect<Made, never, Scope.Scope> 
         msg,
         service: request?.service ?? (typeof annotated === "string" ? annotated : options.service),
         correlationId: request?.correlationId,
+        span: Option.getOrUndefined(
+          Context.getOption(
+            FiberRefs.getOrDefault(given.context, FiberRef.currentContext),
+            Tracer.ParentSpan,
+          ),
+        ),
         fields,
       });
     });
@@ -225,6 +240,10 @@ const make = (options: LoggingOptions): Effect.Effect<Made, never, Scope.Scope> 
       setLevel: (next) => {
         level = next;
         threshold = ranks[next];
+      },
+      tee: (sink) => {
+        sinks.add(sink);
+        return () => sinks.delete(sink);
       },
       flush: writer.flush,
       dropped: writer.dropped,

@@ -5,18 +5,17 @@
 import { Option, type Tracer } from "effect";
 
 /** The legal values of `OTEL_TRACES_SAMPLER`. */
-export const samplerNames = [
-  "always_on",
-  "always_off",
-  "traceidratio",
-  "parentbased_always_on",
-  "parentbased_always_off",
-  "parentbased_traceidratio",
-] as const;
+export type SamplerName =
+  | "always_on"
+  | "always_off"
+  | "traceidratio"
+  | "parentbased_always_on"
+  | "parentbased_always_off"
+  | "parentbased_traceidratio";
 
 /** A sampler, and the share from 0 to 1 that those by ratio keep. */
 export interface SamplerSettings {
-  readonly name: typeof samplerNames[number];
+  readonly name: SamplerName;
   readonly ratio: number;
 }
 

@@ -7,7 +7,7 @@
  */
 import { Clock, Context, Duration, Effect, Fiber, Layer, Runtime, type Scope } from "effect";
 import { Lifecycle } from "../http/Lifecycle.ts";
-import type { CircuitBreaker, StateChange } from "../resilience/CircuitBreaker.ts";
+import type { CircuitBreaker, Snapshot, StateChange } from "../resilience/CircuitBreaker.ts";
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import { Health } from "./Health.ts";
 
@@ -22,7 +22,7 @@ export interface StatusFeedOptions {
   readonly interval?: Duration.DurationInput;
 }
 
-/** Most breakers in one picture; those that are not closed come first. */
+/** Most breakers in one picture; those that somebody should look at come first. */
 const maxListed = 200;
 
 /** Changes kept for new viewers. */
@@ -74,6 +74,8 @@ const make = (
     const viewers = new Set<Viewer>();
     const ring: Array<LogEntry> = [];
     const connections = new Map<string, boolean>();
+    /** Names in the last picture, which are kept in the next one if there is a choice. */
+    let shown: ReadonlySet<string> = new Set();
     let ticker: Fiber.RuntimeFiber<never> | undefined;
     const startedAt = yield* Clock.currentTimeMillis;
 
@@ -100,7 +102,7 @@ const make = (
     };
 
     const picture = Effect.gen(function* () {
-      const all = yield* breakers;
+      const all = yield* Effect.forEach(yield* breakers, look);
       const at = yield* Clock.currentTimeMillis;
       const dependencies = yield* health.dependencies;
       for (const { name, isConnected } of dependencies) {
@@ -110,6 +112,9 @@ const make = (
           announce({ dependency: name, isConnected, at });
         }
       }
+      const needed = new Set(dependencies.map(({ name }) => name));
+      const chosen = choose(all, needed, shown);
+      shown = new Set(chosen.map(({ breaker }) => breaker.name));
       return event("picture", {
         service,
         version,
@@ -119,8 +124,8 @@ const make = (
         lifecycle: yield* lifecycle.state,
         readiness: yield* health.readiness,
         dependencies,
-        total: all.length,
-        breakers: yield* Effect.forEach(listed(all), describe),
+        ...tally(all),
+        breakers: yield* Effect.forEach(chosen, describe),
       });
     });
 
@@ -164,15 +169,49 @@ const make = (
     return StatusFeed.of({ open, viewers: () => viewers.size });
   });
 
-const listed = (all: ReadonlyArray<CircuitBreaker>): ReadonlyArray<CircuitBreaker> => {
-  if (all.length <= maxListed) return all;
-  const isClosed = (breaker: CircuitBreaker) => breaker.unsafeState() === "closed";
-  return [...all.filter((breaker) => !isClosed(breaker)), ...all.filter(isClosed)]
-    .slice(0, maxListed);
+/** A breaker and what it looks like. */
+interface Look {
+  readonly breaker: CircuitBreaker;
+  readonly snapshot: Snapshot;
+}
+
+const look = (breaker: CircuitBreaker): Effect.Effect<Look> =>
+  Effect.map(breaker.snapshot, (snapshot) => ({ breaker, snapshot }));
+
+/** How many there are of each kind that the page tells apart, listed or not. */
+const tally = (all: ReadonlyArray<Look>) => {
+  const counted = { total: all.length, open: 0, halfOpen: 0, manual: 0 };
+  for (const { snapshot: { state, mode } } of all) {
+    if (state === "open") counted.open += 1;
+    if (state === "half-open") counted.halfOpen += 1;
+    if (mode !== "auto") counted.manual += 1;
+  }
+  return counted;
 };
 
-const describe = (breaker: CircuitBreaker) =>
-  Effect.zipWith(breaker.snapshot, breaker.totals, (snapshot, totals) => ({
+/**
+ * The ones to list: those that are not closed, those that an operator has set, those that the whole
+ * service depends on, those that were listed before, and others while there is room.
+ */
+const choose = (
+  all: ReadonlyArray<Look>,
+  needed: ReadonlySet<string>,
+  shown: ReadonlySet<string>,
+): ReadonlyArray<Look> => {
+  if (all.length <= maxListed) return all;
+  const ranks: ReadonlyArray<Array<Look>> = [[], [], [], [], []];
+  const rankOf = ({ snapshot: { name, state, mode } }: Look): number => {
+    if (state !== "closed") return 0;
+    if (mode !== "auto") return 1;
+    if (needed.has(name)) return 2;
+    return shown.has(name) ? 3 : 4;
+  };
+  for (const one of all) ranks[rankOf(one)]?.push(one);
+  return ranks.flat().slice(0, maxListed);
+};
+
+const describe = ({ breaker, snapshot }: Look) =>
+  Effect.map(breaker.totals, (totals) => ({
     ...snapshot,
     successes: totals.successes,
     failures: totals.failures,

@@ -5,6 +5,7 @@
  * reported at once. Durations above 100 years count as 100 years, so nothing can overflow.
  */
 import { Data, Duration, Effect, Either } from "effect";
+import type { AdaptiveRules } from "./AdaptiveThreshold.ts";
 
 /** Thresholds and times of one breaker. Every member has a default in {@link defaults}. */
 export interface Settings {
@@ -32,6 +33,17 @@ export interface Settings {
   readonly slowCallDuration: Duration.DurationInput | null;
   /** Share of slow results, more than 0 up to 1, at or above which the breaker opens. */
   readonly slowCallRate: number;
+  /**
+   * Judges by what is normal for this dependency instead of `failureRate`, and needs as many
+   * failures in a row as that takes, at least `consecutiveFailures` (see `AdaptiveThreshold`).
+   */
+  readonly adaptive: boolean;
+  /** Adaptive: share of failures, more than 0 up to 1, below which nothing opens. */
+  readonly adaptiveFloor: number;
+  /** Adaptive: share that is never normal, at least the floor and up to 1. */
+  readonly adaptiveCeiling: number;
+  /** Adaptive: after so long a result counts half in what is normal. Finite, more than 0. */
+  readonly adaptiveMemory: Duration.DurationInput;
 }
 
 /** 50 % of at least 5 results in 10 s, or 5 failures in a row, open for 30 s; 3 trials close. */
@@ -48,6 +60,10 @@ export const defaults: Settings = {
   trialLease: "10 seconds",
   slowCallDuration: null,
   slowCallRate: 0.5,
+  adaptive: false,
+  adaptiveFloor: 0.1,
+  adaptiveCeiling: 0.5,
+  adaptiveMemory: "6 hours",
 };
 
 /** The same settings with every duration in milliseconds, as the state machine reads them. */
@@ -66,6 +82,8 @@ export interface Rules {
   /** `Infinity` when the rule is off. */
   readonly slowCallDuration: number;
   readonly slowCallRate: number;
+  /** Only there when the breaker is adaptive. */
+  readonly adaptive?: AdaptiveRules;
 }
 
 /** A setting that cannot be used as it is. */
@@ -164,6 +182,14 @@ export const decode = (
   const slow = settings.slowCallDuration === null ? Infinity : millis(settings.slowCallDuration);
   expect("slowCallDuration", slow !== undefined, "must be null or a duration of at least 0");
   expect("slowCallRate", isShare(settings.slowCallRate), "must be more than 0 and at most 1");
+  const { adaptive, adaptiveFloor: floor, adaptiveCeiling: ceiling } = settings;
+  expect("adaptive", typeof adaptive === "boolean", "must be true or false");
+  expect("adaptiveFloor", isShare(floor), "must be more than 0 and at most 1");
+  expect("adaptiveCeiling", isShare(ceiling), "must be more than 0 and at most 1");
+  if (isShare(floor) && isShare(ceiling)) {
+    expect("adaptiveCeiling", ceiling >= floor, "must be at least adaptiveFloor");
+  }
+  expect("adaptiveMemory", isFinitePositive(settings.adaptiveMemory), "must be finite and above 0");
 
   if (problems.length > 0) return Effect.fail(new InvalidSettings({ breaker, problems }));
   return Effect.succeed({
@@ -179,5 +205,8 @@ export const decode = (
     trialLease: millis(settings.trialLease) ?? 0,
     slowCallDuration: slow ?? Infinity,
     slowCallRate: settings.slowCallRate,
+    ...(adaptive
+      ? { adaptive: { floor, ceiling, memory: millis(settings.adaptiveMemory) ?? 0 } }
+      : {}),
   });
 };

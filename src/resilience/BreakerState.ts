@@ -5,6 +5,7 @@
  * nothing; while half-open, trials in flight plus trial successes never exceed `halfOpenMax`; no
  * state needs a timer to be left. `step` returns the same object when nothing changes.
  */
+import * as AdaptiveThreshold from "./AdaptiveThreshold.ts";
 import type { Rules } from "./BreakerSettings.ts";
 import * as RollingWindow from "./RollingWindow.ts";
 
@@ -34,7 +35,12 @@ export const noCounts: Counts = {
   consecutiveFailures: 0,
 };
 
-export interface Closed {
+/** What an adaptive breaker carries through all its states; other breakers' states lack it. */
+interface Adaptive {
+  readonly learned?: AdaptiveThreshold.Learned;
+}
+
+export interface Closed extends Adaptive {
   readonly _tag: "closed";
   readonly epoch: number;
   readonly mode: Exclude<Mode, "forced-open">;
@@ -45,7 +51,7 @@ export interface Closed {
   readonly observed: boolean;
 }
 
-export interface Open {
+export interface Open extends Adaptive {
   readonly _tag: "open";
   readonly epoch: number;
   readonly mode: "auto" | "forced-open";
@@ -63,7 +69,7 @@ export interface Trial {
   readonly until: number;
 }
 
-export interface HalfOpen {
+export interface HalfOpen extends Adaptive {
   readonly _tag: "half-open";
   readonly epoch: number;
   readonly mode: "auto";
@@ -90,6 +96,8 @@ export type Event =
     /** Uniform in [0, 1): the share of the jitter an opening caused by this result takes. */
     readonly jitter: number;
   }
+  /** Somebody who is no caller has seen the dependency answer: an opening by failures may end. */
+  | { readonly _tag: "Due" }
   | { readonly _tag: "Control"; readonly action: Action };
 
 export type Settle = Extract<Event, { readonly _tag: "Settle" }>;
@@ -264,20 +272,89 @@ const control = (rules: Rules, state: State, action: Action, now: number): State
   }
 };
 
-/**
- * The next state. A call that asks is admitted iff it finds the breaker closed, or the state that
- * comes back is another one: then its trial is the last in the list. `now` is monotonic
- * milliseconds.
- */
-export const step = (rules: Rules) => (state: State, event: Event, now: number): State => {
+const due = (state: State, now: number): State =>
+  state._tag === "open" && state.mode === "auto" && now < state.until
+    ? { ...state, until: now }
+    : state;
+
+type Step = (state: State, event: Event, now: number) => State;
+
+/** Fixed thresholds, whatever `rules` says of adaptive ones. */
+const fixed = (rules: Rules): Step => (state, event, now) => {
   switch (event._tag) {
     case "Ask":
       return ask(rules, state, now);
     case "Control":
       return control(rules, state, event.action, now);
+    case "Due":
+      return due(state, now);
     case "Settle":
       if (event.epoch !== state.epoch) return state;
       if (state._tag === "closed") return settleClosed(rules, state, event, now);
       return state._tag === "half-open" ? settleHalfOpen(rules, state, event, now) : state;
   }
 };
+
+/**
+ * The same machine over a record of what is normal: a failure is judged by thresholds made for its
+ * window and run. In mode `observe` nothing is learned once it would have opened; `reset` forgets.
+ */
+const adaptive = (rules: Rules, limits: AdaptiveThreshold.AdaptiveRules): Step => {
+  const next = fixed(rules);
+  const settle = (state: Closed, event: Settle, now: number): State => {
+    const index = Math.floor(now / rules.bucketWidth);
+    const window = RollingWindow.advance(state.window, index, rules.buckets);
+    const known = state.learned ?? AdaptiveThreshold.nothingLearned;
+    const learned = state.observed
+      ? known
+      : AdaptiveThreshold.learn(limits, known, state.window, window, now);
+    if (event.outcome === "success") return { ...settleClosed(rules, state, event, now), learned };
+    const requests = window.successes + window.failures + 1;
+    const isRate = AdaptiveThreshold.isRateEvident(limits, learned, window.failures + 1, requests);
+    const isRun = AdaptiveThreshold.isRunEvident(limits, learned, state.consecutiveFailures + 1);
+    const judged: Rules = {
+      ...rules,
+      failureRate: isRate ? 0 : Infinity,
+      consecutiveFailures: isRun ? rules.consecutiveFailures : Infinity,
+    };
+    return { ...settleClosed(judged, state, event, now), learned };
+  };
+  return (state, event, now) => {
+    const isResult = event._tag === "Settle" && state._tag === "closed" &&
+      event.epoch === state.epoch && event.outcome !== "neutral" && state.mode !== "disabled";
+    if (isResult) return settle(state, event, now);
+    const after = next(state, event, now);
+    const forgets = event._tag === "Control" && event.action === "reset";
+    return after === state || state.learned === undefined || forgets
+      ? after
+      : { ...after, learned: state.learned };
+  };
+};
+
+/** Uniform in [0, 1) from a seed and an epoch (splitmix32), so that {@link step} stays pure. */
+export const uniform = (seed: number, epoch: number): number => {
+  let hash = (seed + Math.imul(epoch, 0x9e3779b9)) | 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
+  return ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
+};
+
+/** How an adaptive breaker judges now, and why it opened; `undefined` for one with fixed thresholds. */
+export const explainAt = (
+  { adaptive, consecutiveFailures }: Rules,
+  state: State,
+  counts: Counts,
+): AdaptiveThreshold.Explanation | undefined => {
+  if (adaptive === undefined) return undefined;
+  const learned = state.learned ?? AdaptiveThreshold.nothingLearned;
+  const hasTripped = state._tag === "open" && state.mode === "auto";
+  return AdaptiveThreshold.explain(adaptive, learned, counts, consecutiveFailures, hasTripped);
+};
+
+/**
+ * The next state. A call that asks is admitted iff it finds the breaker closed, or the state that
+ * comes back is another one: then its trial is the last in the list. `now` is monotonic
+ * milliseconds.
+ */
+export const step = (rules: Rules): Step =>
+  rules.adaptive === undefined ? fixed(rules) : adaptive(rules, rules.adaptive);

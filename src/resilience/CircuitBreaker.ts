@@ -23,10 +23,12 @@ import {
   type Action,
   countsAt,
   type Event,
+  explainAt,
   initial,
   type Outcome,
   type State,
   step,
+  uniform,
   withResult,
 } from "./BreakerState.ts";
 import type {
@@ -40,6 +42,7 @@ import type {
 import { CircuitOpen } from "./BreakerContract.ts";
 import { classifyExit, type Hints, hintsOf, noHints } from "./Classification.ts";
 import { clockOf, monotonicMillis, recentMillis } from "./Monotonic.ts";
+import { cellOf } from "./RefCell.ts";
 import { fromSubscribe } from "./StateChanges.ts";
 
 export { InvalidSettings, type Settings } from "./BreakerSettings.ts";
@@ -57,27 +60,6 @@ interface Admission {
 type Refusal = Exit.Exit<never, CircuitOpen>;
 
 const ask: Event = { _tag: "Ask" };
-
-/** Uniform in [0, 1) from a seed and an epoch (splitmix32), so that `step` stays pure. */
-const uniform = (seed: number, epoch: number): number => {
-  let hash = (seed + Math.imul(epoch, 0x9e3779b9)) | 0;
-  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
-  return ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
-};
-
-/**
- * The mutable cell under a `Ref`: the same state, without an effect per access. Composing
- * `Ref.modify` and `clockWith` per call was measured at several times the cost of the whole call.
- */
-const cellOf = <A>(ref: Ref.Ref<A>): MutableRef.MutableRef<A> => {
-  const cell: unknown = Reflect.get(ref, "ref");
-  // Effect's only implementation of Ref holds its value in a MutableRef called `ref`.
-  if (typeof cell === "object" && cell !== null && "current" in cell) {
-    return cell as MutableRef.MutableRef<A>;
-  }
-  throw new TypeError("Cannot find the MutableRef under a Ref");
-};
 
 class Breaker implements CircuitBreaker {
   readonly #cell: MutableRef.MutableRef<State>;
@@ -200,6 +182,7 @@ class Breaker implements CircuitBreaker {
       const now = monotonicMillis(clock);
       const counts = countsAt(this.#rules, state, now);
       const isTimed = state._tag === "open" && state.mode === "auto";
+      const adaptive = explainAt(this.#rules, state, counts);
       return Effect.succeed({
         name: this.name,
         state: state._tag,
@@ -211,6 +194,7 @@ class Breaker implements CircuitBreaker {
         rejected: this.#rejected,
         stateChangedAt: this.#stateChangedAt,
         openUntil: isTimed ? Math.round(clock.unsafeCurrentTimeMillis() + state.until - now) : null,
+        ...(adaptive === undefined ? {} : { adaptive }),
       });
     });
   }
@@ -234,6 +218,13 @@ class Breaker implements CircuitBreaker {
       this.#commit(clock, now, state, next, "control");
       return Effect.void;
     });
+
+  get due(): Effect.Effect<void> {
+    return Effect.clockWith((clock) => {
+      this.#cell.current = this.#next(this.#cell.current, { _tag: "Due" }, monotonicMillis(clock));
+      return Effect.void;
+    });
+  }
 
   get changes(): Stream.Stream<StateChange> {
     return fromSubscribe((listener) => this.unsafeOnChange(listener));

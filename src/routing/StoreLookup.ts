@@ -20,6 +20,7 @@ import {
 import { fallbackUsed } from "../operations/Events.ts";
 import { Metrics } from "../operations/Metrics.ts";
 import { errorText } from "../operations/SafeText.ts";
+import { under } from "../operations/Tracing.ts";
 import * as Deadline from "../resilience/Deadline.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
@@ -71,6 +72,8 @@ export interface Options {
   readonly cacheTtl: Duration.Duration;
   readonly staleIfError: Duration.Duration;
   readonly negativeTtl: Duration.Duration;
+  /** Makes a span of each look into the cache, and says in the request's how it ended [false]. */
+  readonly tracing?: boolean;
 }
 
 /** What a caller is told to wait when nothing better is known. */
@@ -101,6 +104,9 @@ type Cached =
   | { readonly _tag: "Nothing" }
   | { readonly _tag: "Unavailable" };
 
+/** As spans say it; an entry may still be too old to be used. */
+const results = { Entry: "hit", Nothing: "miss", Unavailable: "unavailable" } as const;
+
 const nothing: Cached = { _tag: "Nothing" };
 const unavailable: Cached = { _tag: "Unavailable" };
 
@@ -120,7 +126,7 @@ const make = (
     const fills = yield* FiberSet.make<void, never>();
     const fork = yield* FiberSet.runtime(fills)<never>();
 
-    const ask = (tenantId: string, storeId: string): Effect.Effect<Cached> =>
+    const askPlainly = (tenantId: string, storeId: string): Effect.Effect<Cached> =>
       options.redis.run("redis_get", cache.get(tenantId, storeId)).pipe(
         Deadline.within(options.cacheTimeout),
         Effect.match({
@@ -131,6 +137,16 @@ const make = (
           onFailure: () => unavailable,
         }),
       );
+
+    const askInSpan = (tenantId: string, storeId: string): Effect.Effect<Cached> =>
+      Effect.useSpan("cache get", { captureStackTrace: false }, (span) =>
+        Effect.withParentSpan(askPlainly(tenantId, storeId), span).pipe(
+          Effect.tap((cached) =>
+            Effect.sync(() => span.attribute("cache.result", results[cached._tag]))
+          ),
+        ));
+
+    const ask = options.tracing === true ? askInSpan : askPlainly;
 
     const remember = (tenantId: string, storeId: string, store: Option.Option<Store>) =>
       Effect.gen(function* () {
@@ -154,8 +170,13 @@ const make = (
     /** In the background and with no caller's deadline: nobody waits for a slow cache. */
     const fill = (tenantId: string, storeId: string, store: Option.Option<Store>) =>
       Effect.flatMap(FiberSet.size(fills), (size) =>
-        size >= maxFills ? Effect.void : Effect.sync(() => {
-          fork(Effect.locally(remember(tenantId, storeId, store), Deadline.current, Infinity));
+        size >= maxFills ? Effect.void : Effect.withFiberRuntime((fiber) => {
+          const filled = remember(tenantId, storeId, store).pipe(
+            Effect.locally(Deadline.current, Infinity),
+            under(fiber.currentSpan),
+          );
+          fork(filled);
+          return Effect.void;
         }));
 
     const read = (tenantId: string, storeId: string) =>
@@ -287,7 +308,13 @@ const make = (
         Effect.catchAll((failure) => unavailableFor(failure)),
       );
 
-    return StoreLookup.of({ find, list });
+    const findInSpan = (tenantId: string, storeId: string) =>
+      Effect.tap(
+        find(tenantId, storeId),
+        ({ source }) => Effect.annotateCurrentSpan("amicis.cache", source),
+      );
+
+    return StoreLookup.of({ find: options.tracing === true ? findInSpan : find, list });
   });
 
 type ReadFailure = DependencyFailure | Refusal;

@@ -253,7 +253,11 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
     } finally {
       redis.resume();
     }
-    await warm(amicis);
+    // Also when all answers come out of its own memory again.
+    await eventually(async () => {
+      assert.equal(await cacheOf(amicis), "HIT");
+      assert.equal((await amicis.health()).status, "healthy");
+    }, recovery);
   });
 
   it("is not ready while neither can be used, and comes back", async () => {

@@ -63,10 +63,14 @@ describe("StatusFeed", () => {
         service: "routing",
         version: "1",
         hasAdmin: false,
+        startedAt: 0,
         lifecycle: "starting",
         readiness: "starting",
         dependencies: [{ name: "mongodb", isConnected: true }],
         total: 1,
+        open: 1,
+        halfOpen: 0,
+        manual: 1,
       });
       assert.equal(shown[0].mode, "forced-open");
       assert.equal(shown[0].rejected, 0);
@@ -151,17 +155,51 @@ describe("StatusFeed", () => {
       assert.ok(names.length < 60, `${names.length}`);
     }).pipe(Effect.provide(layer())));
 
-  it.effect("open shows breakers with trouble first when there are too many", () =>
+  it.effect("open lists those first that matter when there are too many breakers", () =>
     Effect.gen(function* () {
       const breakers = yield* CircuitBreakers;
       for (let index = 0; index < 300; index += 1) yield* breakers.get(`token-exchange-${index}`);
+      yield* breakers.get("mongodb");
+      yield* breakers.control("token-exchange-298", "disable");
       yield* breakers.control("token-exchange-299", "open");
       const { next, leave } = yield* viewer;
       yield* take(next, 2);
-      const picture = yield* next;
-      assert.equal(picture?.data.total, 300);
-      assert.equal(picture?.data.breakers.length, 200);
-      assert.equal(picture?.data.breakers[0].name, "token-exchange-299");
+      const { total, open, halfOpen, manual, breakers: listed } = (yield* next)?.data;
+      assert.deepEqual({ total, open, halfOpen, manual }, {
+        total: 301,
+        open: 1,
+        halfOpen: 0,
+        manual: 2,
+      });
+      assert.equal(listed.length, 200);
+      const names: ReadonlyArray<string> = listed.map(({ name }: { name: string }) => name);
+      assert.deepEqual(names.slice(0, 4), [
+        "token-exchange-299",
+        "token-exchange-298",
+        "mongodb",
+        "token-exchange-0",
+      ]);
+      yield* leave;
+    }).pipe(Effect.provide(layer())));
+
+  it.effect("open keeps listing the same breakers while others come and are used", () =>
+    Effect.gen(function* () {
+      const breakers = yield* CircuitBreakers;
+      const names = (picture: Received | undefined): ReadonlyArray<string> =>
+        picture?.data.breakers.map(({ name }: { name: string }) => name).toSorted();
+      for (let index = 0; index < 300; index += 1) yield* breakers.get(`token-exchange-${index}`);
+      const { next, leave } = yield* viewer;
+      yield* take(next, 2);
+      const before = names(yield* next);
+      // A look-up after so long moves a breaker to the other end of the registry.
+      yield* TestClock.adjust("31 seconds");
+      for (let index = 0; index < 50; index += 1) yield* breakers.get(`token-exchange-${index}`);
+      yield* TestClock.adjust("1 second");
+      let last: Received | undefined;
+      for (let count = 0; count < 2; count += 1) last = yield* next;
+      yield* TestClock.adjust("1 second");
+      last = yield* next;
+      assert.deepEqual(names(last), before);
       yield* leave;
     }).pipe(Effect.provide(layer())));
 

@@ -182,6 +182,26 @@ describe("Bulkhead", () => {
       assert.deepEqual(yield* problemsOf(nothing), ["maxConcurrent"]);
     }));
 
+  it.effect("protect() gives a place to a waiter that has not begun to wait yet", () =>
+    Effect.gen(function* () {
+      // A fiber pauses after so many operations: one of these is between queueing and waiting.
+      for (let operations = 10; operations < 40; operations++) {
+        const bulkhead = yield* Bulkhead.make("mongodb", { maxConcurrent: 1, maxQueue: 1 });
+        const first = yield* held();
+        const holder = yield* Effect.fork(bulkhead.protect(first.call));
+        yield* settle;
+        const waiter = yield* bulkhead.protect(Effect.succeed("ran")).pipe(
+          Effect.withMaxOpsBeforeYield(operations),
+          Effect.fork,
+        );
+        while (bulkhead.waiting === 0) yield* Effect.yieldNow();
+        Deferred.unsafeDone(first.end, Exit.void);
+        yield* Fiber.join(holder);
+        assert.equal(yield* Fiber.join(waiter), "ran");
+        assert.equal(bulkhead.inFlight, 0);
+      }
+    }));
+
   it.effect("protect() holds under hundreds of fibers interrupted at random", () =>
     Effect.gen(function* () {
       for (const maxQueue of [0, 10, 1_000]) {
@@ -202,10 +222,12 @@ describe("Bulkhead", () => {
           () => Effect.sync(() => seen.now -= 1),
         );
         const fibers = yield* Effect.forEach(
-          Array.from({ length: 400 }),
-          () =>
+          Array.from({ length: 400 }, (_, index) => index),
+          (index) =>
             Random.nextIntBetween(0, 20).pipe(
               Effect.flatMap((times) => Effect.zipRight(pause(times), bulkhead.protect(call))),
+              // Each pauses at other points, so that anything can come between any two operations.
+              Effect.withMaxOpsBeforeYield(10 + index % 20),
               Effect.fork,
             ),
         );

@@ -148,7 +148,19 @@ describe("RateLimiter.following()", () => {
       assert.equal(yield* admitted(limiter, 5_000), 5_000);
     }));
 
-  it.effect("takes no observed opening for an outage", () =>
+  it.effect("takes no observed opening for an outage: a ramp goes on", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make("mongodb", settings);
+      const limiter = yield* RateLimiter.following(breaker);
+      yield* load(limiter, 200, 10);
+      yield* outage(breaker);
+      yield* recovery(breaker);
+      yield* breaker.control("observe");
+      yield* outage(breaker);
+      assert.equal(yield* admitted(limiter, 1_000), 20);
+    }));
+
+  it.effect("admits everything after an observed opening", () =>
     Effect.gen(function* () {
       const breaker = yield* CircuitBreaker.make("mongodb", settings);
       const limiter = yield* RateLimiter.following(breaker);

@@ -6,6 +6,9 @@
 /** The pinned version of SecantusDB, the server that speaks MongoDB's protocol. */
 export const SECANTUSDB_VERSION = "0.7.0b3";
 
+/** The pinned version of the generator of requests from an OpenAPI document. */
+export const SCHEMATHESIS_VERSION = "4.32.5";
+
 /** The pinned version of the linter of OpenAPI documents, a package that Deno runs. */
 export const REDOCLY_VERSION = "2.77.0";
 
@@ -18,7 +21,8 @@ export type Tool =
   | "chromium"
   | "prometheus"
   | "promtool"
-  | "redocly";
+  | "redocly"
+  | "schemathesis";
 
 /** Every program that tests cannot do without. */
 export const tools: ReadonlyArray<Tool> = [
@@ -29,6 +33,7 @@ export const tools: ReadonlyArray<Tool> = [
   "prometheus",
   "promtool",
   "redocly",
+  "schemathesis",
 ];
 
 const names: Readonly<Record<Tool, ReadonlyArray<string>>> = {
@@ -40,6 +45,7 @@ const names: Readonly<Record<Tool, ReadonlyArray<string>>> = {
   prometheus: ["prometheus"],
   promtool: ["promtool"],
   redocly: [],
+  schemathesis: [],
 };
 
 /** The user's cache directory for this project. */
@@ -52,6 +58,10 @@ export function cacheDirectory(): string {
 export const secantusEnvironment = (): string =>
   `${cacheDirectory()}/secantusdb-${SECANTUSDB_VERSION}`;
 
+/** The Python environment that holds schemathesis. */
+export const schemathesisEnvironment = (): string =>
+  `${cacheDirectory()}/schemathesis-${SCHEMATHESIS_VERSION}`;
+
 /** Exists once Deno's cache holds the linter. */
 export const redoclyMarker = (): string => `${cacheDirectory()}/redocly-${REDOCLY_VERSION}`;
 
@@ -59,6 +69,10 @@ export const redoclyMarker = (): string => `${cacheDirectory()}/redocly-${REDOCL
 export function findTool(tool: Tool): string | undefined {
   if (tool === "secantusdb") {
     const path = `${secantusEnvironment()}/bin/secantusd-py`;
+    return isFile(path) ? path : undefined;
+  }
+  if (tool === "schemathesis") {
+    const path = `${schemathesisEnvironment()}/bin/st`;
     return isFile(path) ? path : undefined;
   }
   if (tool === "redocly") return isFile(redoclyMarker()) ? redoclyMarker() : undefined;

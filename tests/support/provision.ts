@@ -13,6 +13,8 @@ import {
   findTool,
   REDOCLY_VERSION,
   redoclyMarker,
+  SCHEMATHESIS_VERSION,
+  schemathesisEnvironment,
   SECANTUSDB_VERSION,
   secantusEnvironment,
   type Tool,
@@ -28,6 +30,7 @@ const packages: Readonly<Record<Tool, ReadonlyArray<string>>> = {
   prometheus: ["prometheus"],
   promtool: ["prometheus"],
   redocly: [],
+  schemathesis: ["python3", "python3-venv"],
 };
 
 const missingTools = (): ReadonlyArray<Tool> =>
@@ -90,9 +93,24 @@ async function installPackages(names: ReadonlyArray<string>): Promise<void> {
   await install();
 }
 
-async function installSecantusDB(): Promise<void> {
-  console.error(`Installing SecantusDB ${SECANTUSDB_VERSION}`);
-  const environment = secantusEnvironment();
+/** Packages of Python whose programs tests start, each in an environment of its own. */
+const pythonTools: ReadonlyMap<Tool, { readonly environment: string; readonly package: string }> =
+  new Map<Tool, { readonly environment: string; readonly package: string }>([
+    ["secantusdb", {
+      environment: secantusEnvironment(),
+      package: `SecantusDB==${SECANTUSDB_VERSION}`,
+    }],
+    ["schemathesis", {
+      environment: schemathesisEnvironment(),
+      package: `schemathesis==${SCHEMATHESIS_VERSION}`,
+    }],
+  ]);
+
+async function installFromPython(tool: Tool): Promise<void> {
+  const wanted = pythonTools.get(tool);
+  if (wanted === undefined) return;
+  const { environment } = wanted;
+  console.error(`Installing ${wanted.package}`);
   // What an interrupted installation left behind.
   await Deno.remove(environment, { recursive: true }).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -100,10 +118,10 @@ async function installSecantusDB(): Promise<void> {
   const venv = ["-m", "venv", environment];
   // Debian keeps the pip that a new environment needs in a package of its own.
   if (!await succeeds("python3", "-c", "import ensurepip, venv")) {
-    await installPackages(packages.secantusdb);
+    await installPackages(packages[tool]);
   }
   if (!await run("python3", ...venv)) return;
-  await run(`${environment}/bin/pip`, "install", "-q", `SecantusDB==${SECANTUSDB_VERSION}`);
+  await run(`${environment}/bin/pip`, "install", "-q", wanted.package);
 }
 
 /** Puts the package into Deno's cache, apart from this project's own packages and lock file. */
@@ -127,9 +145,9 @@ async function provision(): Promise<ReadonlyArray<Tool>> {
   // Two runs at once install one after the other; the second finds all there.
   await lock.lock(true);
   const missing = missingTools();
-  const fromApt = missing.filter((tool) => packages[tool].length > 0 && tool !== "secantusdb");
+  const fromApt = missing.filter((tool) => packages[tool].length > 0 && !pythonTools.has(tool));
   await installPackages(Array.from(new Set(fromApt.flatMap((tool) => packages[tool]))));
-  if (missing.includes("secantusdb")) await installSecantusDB();
+  for (const tool of missing) await installFromPython(tool);
   if (missing.includes("redocly")) await cacheRedocly();
   return missingTools();
 }

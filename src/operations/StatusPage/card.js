@@ -85,8 +85,10 @@ export const makeCard = (name, onControl) => {
     setText(
       parts.chartText,
       most === 0
-        ? "No calls in the last minute"
-        : `Calls a second, last minute; at most ${most < 1 ? "1" : count(Math.round(most))}`,
+        ? `No calls in the last ${span(series.length(now))}`
+        : `Calls a second over the last ${span(series.length(now))}, at most ${
+          most < 1 ? "1" : count(Math.round(most))
+        }`,
     );
   };
 
@@ -102,6 +104,7 @@ export const makeCard = (name, onControl) => {
       setText(parts.mode, modes[breaker.mode] ?? breaker.mode);
       const [value, text] = rate(breaker);
       setText(parts.rateValue, value);
+      parts.rateValue.toggleAttribute("data-empty", value === "–");
       setText(parts.rateText, text);
       drawNext(breaker, now);
       series.add(now, breaker);

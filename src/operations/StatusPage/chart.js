@@ -32,7 +32,10 @@ export const makeSeries = () => {
   const sums = () =>
     Object.fromEntries(kinds.map((kind) => [kind, bars.reduce((sum, bar) => sum + bar[kind], 0)]));
 
-  return { add, sums, bars };
+  /** How far back (ms) the bars reach: no further than this page has been open. */
+  const length = (now) => bars.length === 0 ? 0 : Math.min(minute, now - bars[0].from);
+
+  return { add, sums, length, bars };
 };
 
 /** The outlines of the bars by kind, and the most calls a second among them. */
@@ -61,5 +64,5 @@ export const outlines = (bars, now) => {
 
 /** What the bars say, for those who do not see them. */
 export const chartTitle = ({ successes, failures, rejected }) =>
-  `Last minute: ${plural(successes, "call")} succeeded, ${count(failures)} failed, ` +
+  `Recently: ${plural(successes, "call")} succeeded, ${count(failures)} failed, ` +
   `${count(rejected)} turned away`;

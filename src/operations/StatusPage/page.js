@@ -29,43 +29,46 @@ const cards = makeCards((name) => control(cards.breaker(name)), log.changesOf);
 let lastPicture = 0;
 let isLost = false;
 
-const are = (names) => names.length === 1 ? "is" : "are";
+/** "Breaker a is open", "12 breakers are open". */
+const breakersAre = (number, picture, test, what) => {
+  if (number > 1) return `${plural(number, "breaker")} are ${what}`;
+  return `Breaker ${picture.breakers.find(test).name} is ${what}`;
+};
 
 /** The one sentence that matters most, how bad it is, and the facts behind it. */
 const judge = (picture) => {
-  const named = (test) => picture.breakers.filter(test).map(({ name }) => name);
-  const open = named(({ state }) => state === "open");
-  const trying = named(({ state }) => state === "half-open");
-  const manual = named(({ mode }) => mode !== "auto");
+  const { total, open, halfOpen, manual } = picture;
   const away = picture.dependencies.filter(({ isConnected }) => !isConnected)
     .map(({ name }) => name);
   const facts = [readiness[picture.readiness] ?? picture.readiness];
-  if (open.length > 0) facts.push(`${plural(open.length, "breaker")} open`);
-  if (trying.length > 0) facts.push(`${plural(trying.length, "breaker")} half-open`);
-  if (manual.length > 0) facts.push(`${plural(manual.length, "breaker")} set by hand`);
-  const closed = picture.total - open.length - trying.length;
-  facts.push(`${plural(closed, open.length + trying.length > 0 ? "other" : "breaker")} closed`);
+  if (open > 0) facts.push(`${plural(open, "breaker")} open`);
+  if (halfOpen > 0) facts.push(`${plural(halfOpen, "breaker")} half-open`);
+  if (manual > 0) facts.push(`${plural(manual, "breaker")} set by hand`);
+  const closed = total - open - halfOpen;
+  facts.push(plural(closed, `${closed < total ? "other " : ""}breaker`) + " closed");
   const detail = `${facts.join(" · ")}.`;
-  const say = (names) => enumeration(names, "breaker");
+  const verdict = (kind, summary) => ({ kind, summary, detail });
+
   if (picture.readiness !== "ready") {
-    const kind = picture.readiness === "unusable" ? "open" : "half-open";
-    return { kind, summary: readiness[picture.readiness], detail };
+    return verdict(picture.readiness === "unusable" ? "open" : "half-open", facts[0]);
   }
-  if (open.length > 0) {
-    return { kind: "open", summary: `${say(open)} ${are(open)} open`, detail };
+  if (open > 0) {
+    const isOpen = ({ state }) => state === "open";
+    return verdict("open", breakersAre(open, picture, isOpen, "open"));
   }
   if (away.length > 0) {
     const verb = away.length === 1 ? "does" : "do";
-    const summary = `${enumeration(away, "dependency")} ${verb} not answer`;
-    return { kind: "half-open", summary, detail };
+    return verdict("half-open", `${enumeration(away)} ${verb} not answer`);
   }
-  if (trying.length > 0) {
-    return { kind: "half-open", summary: `${say(trying)} ${are(trying)} being tried`, detail };
+  if (halfOpen > 0) {
+    const isHalfOpen = ({ state }) => state === "half-open";
+    return verdict("half-open", breakersAre(halfOpen, picture, isHalfOpen, "half-open"));
   }
-  if (manual.length > 0) {
-    return { kind: "half-open", summary: `${say(manual)} ${are(manual)} set by hand`, detail };
+  if (manual > 0) {
+    const isManual = ({ mode }) => mode !== "auto";
+    return verdict("half-open", breakersAre(manual, picture, isManual, "set by hand"));
   }
-  return { kind: "closed", summary: "All well", detail };
+  return verdict("closed", "All well");
 };
 
 /** The tab's icon in the colour of the verdict, drawn so that nothing is fetched. */

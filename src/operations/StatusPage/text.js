@@ -23,18 +23,15 @@ export const count = (number) => number.toLocaleString();
 export const plural = (number, one, many = `${one}s`) =>
   `${count(number)} ${number === 1 ? one : many}`;
 
-/** "a", "a and b", "a, b and c"; more than `most` names become their number. */
-export const enumeration = (names, noun, most = 3) => {
-  if (names.length > most) return plural(names.length, noun);
-  if (names.length < 2) return names.join("");
-  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-};
+/** "a", "a and b", "a, b and c". */
+export const enumeration = (names) =>
+  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 
-/** What made a breaker open, from the counts of the state that it left. */
-const reason = ({ requests, totalFailures, consecutiveFailures }) =>
-  consecutiveFailures > 1 && consecutiveFailures >= requests
-    ? `after ${consecutiveFailures} failures in a row`
-    : `with ${totalFailures} of ${plural(requests, "call")} failed`;
+/** How bad it was, from the counts of the state that was left; which rule it broke is not told. */
+const failed = ({ requests, totalFailures, consecutiveFailures }) => {
+  const row = consecutiveFailures > 1 ? `, ${count(consecutiveFailures)} in a row` : "";
+  return `${count(totalFailures)} of ${plural(requests, "call")} failed${row}`;
+};
 
 /** One line of the event log. */
 export const sentence = (entry) => {
@@ -42,12 +39,12 @@ export const sentence = (entry) => {
     return `${entry.dependency} ${entry.isConnected ? "answers again" : "does not answer"}`;
   }
   const { breaker, from, to, counts, manual, observed } = entry;
-  if (observed) return `${breaker} would have opened ${reason(counts)}`;
+  if (observed) return `${breaker} would have opened: ${failed(counts)}`;
   if (manual) return `${breaker} was ${to === "open" ? "forced open" : to} by an operator`;
   if (to === "half-open") return `${breaker} lets a few calls through to try`;
-  if (to === "closed") return `${breaker} closed, calls succeed again`;
-  if (from === "half-open") return `${breaker} opened again, a trial failed`;
-  return `${breaker} opened ${reason(counts)}`;
+  if (to === "closed") return `${breaker} closed: calls succeed again`;
+  if (from === "half-open") return `${breaker} opened again: a trial failed`;
+  return `${breaker} opened: ${failed(counts)}`;
 };
 
 /** The same, short, on the breaker's own card. */
@@ -84,13 +81,12 @@ export const actions = {
 export const rate = ({ state, mode, counts, failureRate }) => {
   const { requests, totalFailures, totalSuccesses } = counts;
   const share = requests === 0 ? 0 : totalFailures / requests;
-  const of = `${count(totalFailures)} of ${plural(requests, "call")}`;
   if (mode === "disabled") return ["–", "calls pass and are not counted"];
   if (state === "half-open") return ["–", `${plural(totalSuccesses, "trial")} succeeded so far`];
   if (requests === 0) return ["–", "no recent calls"];
-  if (state === "open") return [percent(share), `failed: ${of} before it opened`];
-  if (failureRate === null) return [percent(share), `failed: ${of}, too few to judge`];
-  return [percent(share), `failed: ${of}`];
+  if (state === "open") return [percent(share), `before it opened: ${failed(counts)}`];
+  if (failureRate === null) return [percent(share), `${failed(counts)}, too few to judge`];
+  return [percent(share), failed(counts)];
 };
 
 /** When an open or half-open breaker lets a call through again; "" for a closed one. */

@@ -341,7 +341,11 @@ const interleave = (halfOpenMax: number) =>
           Effect.sync(() => hand.now += 10),
         ));
         const clockwork = yield* Effect.fork(time);
-        const fibers = yield* Effect.replicateEffect(Effect.fork(caller), 300);
+        const fibers = yield* Effect.forEach(
+          Array.from({ length: 300 }, (_, index) => index),
+          // Each pauses at other points, so that anything can come between any two operations.
+          (index) => Effect.fork(Effect.withMaxOpsBeforeYield(caller, 10 + index % 40)),
+        );
         yield* Effect.forEach(fibers, (fiber) =>
           Effect.gen(function* () {
             yield* pause(yield* Random.nextIntBetween(0, 2));
