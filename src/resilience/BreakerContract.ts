@@ -3,7 +3,6 @@
  * `CircuitBreaker.ts` makes one and exports all of this again.
  */
 import { Data, type Duration, type Effect, type Exit, type Stream } from "effect";
-import type { Explanation } from "./AdaptiveThreshold.ts";
 import type { Action, Counts, Mode, Outcome, State } from "./BreakerState.ts";
 
 /** The dependency is being rested and the call was not run. Not retryable: back off instead. */
@@ -34,8 +33,6 @@ export interface Snapshot {
   readonly stateChangedAt: number;
   /** When a call is admitted again; `null` when not open, or forced open. */
   readonly openUntil: number | null;
-  /** Only there when the breaker is adaptive. */
-  readonly adaptive?: Explanation;
 }
 
 /** One change of state. `counts` are those of the state that was left, its last result included. */
@@ -90,11 +87,6 @@ export interface CircuitBreaker {
   readonly snapshot: Effect.Effect<Snapshot>;
   readonly totals: Effect.Effect<Totals>;
   readonly control: (action: Action) => Effect.Effect<void>;
-  /**
-   * Somebody who is no caller has seen the dependency answer: if it opened by itself, the next call
-   * is a trial. Changes no state by itself, and nothing at all in any other state or mode.
-   */
-  readonly due: Effect.Effect<void>;
   /** Changes from the moment of subscription on; a slow reader loses the oldest beyond 1,024. */
   readonly changes: Stream.Stream<StateChange>;
   /** Calls `listener` synchronously on each change; the answer takes it off again. */

@@ -5,7 +5,6 @@
  * reported at once. Durations above 100 years count as 100 years, so nothing can overflow.
  */
 import { Data, Duration, Effect, Either } from "effect";
-import type { AdaptiveRules } from "./AdaptiveThreshold.ts";
 
 /** Thresholds and times of one breaker. Every member has a default in {@link defaults}. */
 export interface Settings {
@@ -33,17 +32,6 @@ export interface Settings {
   readonly slowCallDuration: Duration.DurationInput | null;
   /** Share of slow results, more than 0 up to 1, at or above which the breaker opens. */
   readonly slowCallRate: number;
-  /**
-   * Judges by what is normal for this dependency instead of `failureRate`, and needs as many
-   * failures in a row as that takes, at least `consecutiveFailures` (see `AdaptiveThreshold`).
-   */
-  readonly adaptive: boolean;
-  /** Adaptive: share of failures, more than 0 up to 1, below which nothing opens. */
-  readonly adaptiveFloor: number;
-  /** Adaptive: share that is never normal, at least the floor and up to 1. */
-  readonly adaptiveCeiling: number;
-  /** Adaptive: after so long a result counts half in what is normal. Finite, more than 0. */
-  readonly adaptiveMemory: Duration.DurationInput;
 }
 
 /** 50 % of at least 5 results in 10 s, or 5 failures in a row, open for 30 s; 3 trials close. */
@@ -60,10 +48,6 @@ export const defaults: Settings = {
   trialLease: "10 seconds",
   slowCallDuration: null,
   slowCallRate: 0.5,
-  adaptive: false,
-  adaptiveFloor: 0.1,
-  adaptiveCeiling: 0.5,
-  adaptiveMemory: "6 hours",
 };
 
 /** The same settings with every duration in milliseconds, as the state machine reads them. */
@@ -82,8 +66,6 @@ export interface Rules {
   /** `Infinity` when the rule is off. */
   readonly slowCallDuration: number;
   readonly slowCallRate: number;
-  /** Only there when the breaker is adaptive. */
-  readonly adaptive?: AdaptiveRules;
 }
 
 /** A setting that cannot be used as it is. */
@@ -133,7 +115,7 @@ export const isCount = (value: unknown): value is number =>
 export const isShare = (value: unknown): value is number =>
   typeof value === "number" && value > 0 && value <= 1;
 export const isFinitePositive = (input: unknown): boolean =>
-  input !== Infinity && input !== "Infinity" &&
+  input !== Infinity && !(Array.isArray(input) && input.includes(Infinity)) &&
   !(Duration.isDuration(input) && !Duration.isFinite(input)) && (millis(input) ?? 0) > 0;
 
 /** The rules a breaker runs by, or every reason why these settings are illegal. */
@@ -152,7 +134,8 @@ export const decode = (
 
   const window = millis(settings.window) ?? 0;
   const openFor = millis(settings.openFor);
-  const openForMax = given["openForMax"] === undefined ? openFor : millis(settings.openForMax);
+  const isMaxGiven = given["openForMax"] !== undefined;
+  const openForMax = isMaxGiven ? millis(settings.openForMax) : openFor;
   expect("window", isFinitePositive(settings.window), "must be finite and more than 0");
   expect("buckets", isCount(settings.buckets), "must be a whole number of at least 1");
   if (isFinitePositive(settings.window) && isCount(settings.buckets)) {
@@ -167,7 +150,7 @@ export const decode = (
     "must be null or whole and at least 1",
   );
   expect("openFor", openFor !== undefined, "must be a duration of at least 0");
-  expect("openForMax", openForMax !== undefined || openFor === undefined, "must be a duration");
+  expect("openForMax", openForMax !== undefined || !isMaxGiven, "must be a duration");
   if (openFor !== undefined && openForMax !== undefined) {
     expect("openForMax", openForMax >= openFor, "must be at least openFor");
   }
@@ -182,14 +165,6 @@ export const decode = (
   const slow = settings.slowCallDuration === null ? Infinity : millis(settings.slowCallDuration);
   expect("slowCallDuration", slow !== undefined, "must be null or a duration of at least 0");
   expect("slowCallRate", isShare(settings.slowCallRate), "must be more than 0 and at most 1");
-  const { adaptive, adaptiveFloor: floor, adaptiveCeiling: ceiling } = settings;
-  expect("adaptive", typeof adaptive === "boolean", "must be true or false");
-  expect("adaptiveFloor", isShare(floor), "must be more than 0 and at most 1");
-  expect("adaptiveCeiling", isShare(ceiling), "must be more than 0 and at most 1");
-  if (isShare(floor) && isShare(ceiling)) {
-    expect("adaptiveCeiling", ceiling >= floor, "must be at least adaptiveFloor");
-  }
-  expect("adaptiveMemory", isFinitePositive(settings.adaptiveMemory), "must be finite and above 0");
 
   if (problems.length > 0) return Effect.fail(new InvalidSettings({ breaker, problems }));
   return Effect.succeed({
@@ -205,8 +180,5 @@ export const decode = (
     trialLease: millis(settings.trialLease) ?? 0,
     slowCallDuration: slow ?? Infinity,
     slowCallRate: settings.slowCallRate,
-    ...(adaptive
-      ? { adaptive: { floor, ceiling, memory: millis(settings.adaptiveMemory) ?? 0 } }
-      : {}),
   });
 };

@@ -5,7 +5,6 @@
  * nothing; while half-open, trials in flight plus trial successes never exceed `halfOpenMax`; no
  * state needs a timer to be left. `step` returns the same object when nothing changes.
  */
-import * as AdaptiveThreshold from "./AdaptiveThreshold.ts";
 import type { Rules } from "./BreakerSettings.ts";
 import * as RollingWindow from "./RollingWindow.ts";
 
@@ -35,12 +34,7 @@ export const noCounts: Counts = {
   consecutiveFailures: 0,
 };
 
-/** What an adaptive breaker carries through all its states; other breakers' states lack it. */
-interface Adaptive {
-  readonly learned?: AdaptiveThreshold.Learned;
-}
-
-export interface Closed extends Adaptive {
+export interface Closed {
   readonly _tag: "closed";
   readonly epoch: number;
   readonly mode: Exclude<Mode, "forced-open">;
@@ -51,7 +45,7 @@ export interface Closed extends Adaptive {
   readonly observed: boolean;
 }
 
-export interface Open extends Adaptive {
+export interface Open {
   readonly _tag: "open";
   readonly epoch: number;
   readonly mode: "auto" | "forced-open";
@@ -69,7 +63,7 @@ export interface Trial {
   readonly until: number;
 }
 
-export interface HalfOpen extends Adaptive {
+export interface HalfOpen {
   readonly _tag: "half-open";
   readonly epoch: number;
   readonly mode: "auto";
@@ -96,8 +90,6 @@ export type Event =
     /** Uniform in [0, 1): the share of the jitter an opening caused by this result takes. */
     readonly jitter: number;
   }
-  /** Somebody who is no caller has seen the dependency answer: an opening by failures may end. */
-  | { readonly _tag: "Due" }
   | { readonly _tag: "Control"; readonly action: Action };
 
 export type Settle = Extract<Event, { readonly _tag: "Settle" }>;
@@ -178,21 +170,38 @@ const tripped = (
   failedRecoveries,
 });
 
+/**
+ * A closed state with one more result, whatever follows from it. From a success that was not slow
+ * nothing follows, so the hot path needs no more of `step` than this.
+ */
+export const counted = (
+  rules: Rules,
+  state: Closed,
+  now: number,
+  failed: boolean,
+  slow: boolean,
+): Closed => ({
+  _tag: "closed",
+  epoch: state.epoch,
+  mode: state.mode,
+  window: RollingWindow.record(
+    state.window,
+    Math.floor(now / rules.bucketWidth),
+    rules.buckets,
+    failed,
+    slow,
+  ),
+  consecutiveSuccesses: failed ? 0 : state.consecutiveSuccesses + 1,
+  consecutiveFailures: failed ? state.consecutiveFailures + 1 : 0,
+  observed: state.observed,
+});
+
 const settleClosed = (rules: Rules, state: Closed, event: Settle, now: number): State => {
   if (event.outcome === "neutral" || state.mode === "disabled") return state;
   const failed = event.outcome === "failure";
   const slow = event.elapsed >= rules.slowCallDuration;
-  const index = Math.floor(now / rules.bucketWidth);
-  const window = RollingWindow.record(state.window, index, rules.buckets, failed, slow);
-  const next: Closed = {
-    _tag: "closed",
-    epoch: state.epoch,
-    mode: state.mode,
-    window,
-    consecutiveSuccesses: failed ? 0 : state.consecutiveSuccesses + 1,
-    consecutiveFailures: failed ? state.consecutiveFailures + 1 : 0,
-    observed: state.observed,
-  };
+  const next = counted(rules, state, now, failed, slow);
+  const { window } = next;
   const requests = window.successes + window.failures;
   const isJudged = requests >= rules.minimumRequests;
   const trips = (failed && (next.consecutiveFailures >= rules.consecutiveFailures ||
@@ -272,65 +281,6 @@ const control = (rules: Rules, state: State, action: Action, now: number): State
   }
 };
 
-const due = (state: State, now: number): State =>
-  state._tag === "open" && state.mode === "auto" && now < state.until
-    ? { ...state, until: now }
-    : state;
-
-type Step = (state: State, event: Event, now: number) => State;
-
-/** Fixed thresholds, whatever `rules` says of adaptive ones. */
-const fixed = (rules: Rules): Step => (state, event, now) => {
-  switch (event._tag) {
-    case "Ask":
-      return ask(rules, state, now);
-    case "Control":
-      return control(rules, state, event.action, now);
-    case "Due":
-      return due(state, now);
-    case "Settle":
-      if (event.epoch !== state.epoch) return state;
-      if (state._tag === "closed") return settleClosed(rules, state, event, now);
-      return state._tag === "half-open" ? settleHalfOpen(rules, state, event, now) : state;
-  }
-};
-
-/**
- * The same machine over a record of what is normal: a failure is judged by thresholds made for its
- * window and run. In mode `observe` nothing is learned once it would have opened; `reset` forgets.
- */
-const adaptive = (rules: Rules, limits: AdaptiveThreshold.AdaptiveRules): Step => {
-  const next = fixed(rules);
-  const settle = (state: Closed, event: Settle, now: number): State => {
-    const index = Math.floor(now / rules.bucketWidth);
-    const window = RollingWindow.advance(state.window, index, rules.buckets);
-    const known = state.learned ?? AdaptiveThreshold.nothingLearned;
-    const learned = state.observed
-      ? known
-      : AdaptiveThreshold.learn(limits, known, state.window, window, now);
-    if (event.outcome === "success") return { ...settleClosed(rules, state, event, now), learned };
-    const requests = window.successes + window.failures + 1;
-    const isRate = AdaptiveThreshold.isRateEvident(limits, learned, window.failures + 1, requests);
-    const isRun = AdaptiveThreshold.isRunEvident(limits, learned, state.consecutiveFailures + 1);
-    const judged: Rules = {
-      ...rules,
-      failureRate: isRate ? 0 : Infinity,
-      consecutiveFailures: isRun ? rules.consecutiveFailures : Infinity,
-    };
-    return { ...settleClosed(judged, state, event, now), learned };
-  };
-  return (state, event, now) => {
-    const isResult = event._tag === "Settle" && state._tag === "closed" &&
-      event.epoch === state.epoch && event.outcome !== "neutral" && state.mode !== "disabled";
-    if (isResult) return settle(state, event, now);
-    const after = next(state, event, now);
-    const forgets = event._tag === "Control" && event.action === "reset";
-    return after === state || state.learned === undefined || forgets
-      ? after
-      : { ...after, learned: state.learned };
-  };
-};
-
 /** Uniform in [0, 1) from a seed and an epoch (splitmix32), so that {@link step} stays pure. */
 export const uniform = (seed: number, epoch: number): number => {
   let hash = (seed + Math.imul(epoch, 0x9e3779b9)) | 0;
@@ -339,22 +289,20 @@ export const uniform = (seed: number, epoch: number): number => {
   return ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
 };
 
-/** How an adaptive breaker judges now, and why it opened; `undefined` for one with fixed thresholds. */
-export const explainAt = (
-  { adaptive, consecutiveFailures }: Rules,
-  state: State,
-  counts: Counts,
-): AdaptiveThreshold.Explanation | undefined => {
-  if (adaptive === undefined) return undefined;
-  const learned = state.learned ?? AdaptiveThreshold.nothingLearned;
-  const hasTripped = state._tag === "open" && state.mode === "auto";
-  return AdaptiveThreshold.explain(adaptive, learned, counts, consecutiveFailures, hasTripped);
-};
-
 /**
  * The next state. A call that asks is admitted iff it finds the breaker closed, or the state that
  * comes back is another one: then its trial is the last in the list. `now` is monotonic
  * milliseconds.
  */
-export const step = (rules: Rules): Step =>
-  rules.adaptive === undefined ? fixed(rules) : adaptive(rules, rules.adaptive);
+export const step = (rules: Rules) => (state: State, event: Event, now: number): State => {
+  switch (event._tag) {
+    case "Ask":
+      return ask(rules, state, now);
+    case "Control":
+      return control(rules, state, event.action, now);
+    case "Settle":
+      if (event.epoch !== state.epoch) return state;
+      if (state._tag === "closed") return settleClosed(rules, state, event, now);
+      return state._tag === "half-open" ? settleHalfOpen(rules, state, event, now) : state;
+  }
+};

@@ -7,23 +7,12 @@
  * is settled by an observer of the fiber instead. A half-open trial pays for a real mask, because
  * its place must be given back at once.
  */
-import {
-  Cause,
-  Clock,
-  Duration,
-  Effect,
-  Exit,
-  type MutableRef,
-  Random,
-  Ref,
-  type Stream,
-} from "effect";
+import { Cause, Clock, Effect, Exit, type MutableRef, Random, Ref, type Stream } from "effect";
 import { decode, type InvalidSettings, type Rules, type Settings } from "./BreakerSettings.ts";
 import {
-  type Action,
+  counted,
   countsAt,
   type Event,
-  explainAt,
   initial,
   type Outcome,
   type State,
@@ -42,6 +31,7 @@ import type {
 import { CircuitOpen } from "./BreakerContract.ts";
 import { classifyExit, type Hints, hintsOf, noHints } from "./Classification.ts";
 import { clockOf, monotonicMillis, recentMillis } from "./Monotonic.ts";
+import { refusalOf } from "./BreakerRefusal.ts";
 import { cellOf } from "./RefCell.ts";
 import { fromSubscribe } from "./StateChanges.ts";
 
@@ -56,6 +46,11 @@ interface Admission {
   readonly trial: number;
   readonly startedAt: number;
 }
+
+type Listener = (change: StateChange) => void;
+
+/** A list is copied when it changes: most breakers have one listener, and a `Set` takes 150 bytes. */
+const noListeners: ReadonlyArray<Listener> = [];
 
 type Refusal = Exit.Exit<never, CircuitOpen>;
 
@@ -77,7 +72,7 @@ class Breaker implements CircuitBreaker {
   #lastRejection:
     | { readonly state: State; readonly at: number; readonly refusal: Refusal }
     | undefined;
-  #listeners: Set<(change: StateChange) => void> | undefined;
+  #listeners: ReadonlyArray<Listener> = noListeners;
 
   constructor(
     readonly name: string,
@@ -106,7 +101,9 @@ class Breaker implements CircuitBreaker {
         trial: 0,
         startedAt: this.#timesCalls ? monotonicMillis(clock) : 0,
       };
-      // Runs only if the fiber ends without a handler below having run: it was interrupted.
+      // Runs only if the fiber ends without a handler below having run: it was interrupted. What the
+      // fiber ends with then stands for what the call did; a mask would tell exactly, and double the
+      // cost of every call.
       const onInterrupt = (exit: Exit.Exit<unknown, unknown>) => {
         const isMixed = Exit.isFailure(exit) && Cause.isInterrupted(exit.cause) &&
           !Cause.isInterruptedOnly(exit.cause);
@@ -117,7 +114,7 @@ class Breaker implements CircuitBreaker {
         onSuccess: (value) => {
           fiber.removeObserver(onInterrupt);
           const exit = Exit.succeed(value);
-          if (classify === classifyExit) this.#settle(clock, admission, "success", noHints);
+          if (classify === classifyExit && !this.#timesCalls) this.#succeed(clock, admission);
           else this.#judge(clock, admission, exit, classify);
           return exit;
         },
@@ -182,7 +179,6 @@ class Breaker implements CircuitBreaker {
       const now = monotonicMillis(clock);
       const counts = countsAt(this.#rules, state, now);
       const isTimed = state._tag === "open" && state.mode === "auto";
-      const adaptive = explainAt(this.#rules, state, counts);
       return Effect.succeed({
         name: this.name,
         state: state._tag,
@@ -194,7 +190,6 @@ class Breaker implements CircuitBreaker {
         rejected: this.#rejected,
         stateChangedAt: this.#stateChangedAt,
         openUntil: isTimed ? Math.round(clock.unsafeCurrentTimeMillis() + state.until - now) : null,
-        ...(adaptive === undefined ? {} : { adaptive }),
       });
     });
   }
@@ -210,20 +205,16 @@ class Breaker implements CircuitBreaker {
     }));
   }
 
-  readonly control = (action: Action): Effect.Effect<void> =>
-    Effect.clockWith((clock) => {
-      const now = monotonicMillis(clock);
-      const state = this.#cell.current;
-      const next = this.#next(state, { _tag: "Control", action }, now);
-      this.#commit(clock, now, state, next, "control");
-      return Effect.void;
-    });
-
-  get due(): Effect.Effect<void> {
-    return Effect.clockWith((clock) => {
-      this.#cell.current = this.#next(this.#cell.current, { _tag: "Due" }, monotonicMillis(clock));
-      return Effect.void;
-    });
+  // Made when asked for: ten thousand breakers would hold a function each that hardly one needs.
+  get control(): CircuitBreaker["control"] {
+    return (action) =>
+      Effect.clockWith((clock) => {
+        const now = monotonicMillis(clock);
+        const state = this.#cell.current;
+        const next = this.#next(state, { _tag: "Control", action }, now);
+        this.#commit(clock, now, state, next, "control");
+        return Effect.void;
+      });
   }
 
   get changes(): Stream.Stream<StateChange> {
@@ -231,9 +222,10 @@ class Breaker implements CircuitBreaker {
   }
 
   unsafeOnChange(listener: (change: StateChange) => void): () => void {
-    const listeners = this.#listeners ??= new Set();
-    listeners.add(listener);
-    return () => listeners.delete(listener);
+    if (!this.#listeners.includes(listener)) this.#listeners = [...this.#listeners, listener];
+    return () => {
+      this.#listeners = this.#listeners.filter((other) => other !== listener);
+    };
   }
 
   unsafeState(): State["_tag"] {
@@ -264,43 +256,36 @@ class Breaker implements CircuitBreaker {
     if (last !== undefined && last.state === state && Math.abs(now - last.at) < 1) {
       return last.refusal;
     }
-    const refusal = Exit.fail(this.#refusal(state, now));
+    const refusal = Exit.fail(refusalOf(this.name, this.#rules, state, now));
     this.#lastRejection = { state, at: now, refusal };
     return refusal;
   }
 
-  #refusal(state: State, now: number): CircuitOpen {
-    const breaker = this.name;
-    if (state._tag === "half-open") {
-      const leases = state.trials.filter(({ until }) => now < until).map(({ until }) => until);
-      const retryAfter = Duration.millis(leases.length === 0 ? 0 : Math.min(...leases) - now);
-      return new CircuitOpen({ breaker, reason: "half-open", retryAfter });
-    }
-    if (state._tag === "open" && state.mode === "auto") {
-      return new CircuitOpen({
-        breaker,
-        reason: "open",
-        retryAfter: Duration.millis(state.until - now),
-      });
-    }
-    const retryAfter = Duration.millis(this.#rules.openFor);
-    return new CircuitOpen({ breaker, reason: "forced", retryAfter });
-  }
-
-  /** Asks `classify` and settles. If it throws, its defect passes and the call is a failure. */
+  /**
+   * Asks `classify` and settles. If it throws, its defect passes and the call is a failure. It has
+   * no say in an interruption: neutral alone, a failure with any error or defect beside it.
+   */
   #judge<A, E>(
     clock: Clock.Clock,
     admission: Admission,
     exit: Exit.Exit<A, E>,
     classify: (exit: Exit.Exit<A, E>) => Outcome,
   ): void {
-    const isInterrupted = Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause);
     let outcome: Outcome = "failure";
     try {
-      outcome = isInterrupted ? "neutral" : classify(exit);
+      if (Exit.isSuccess(exit) || !Cause.isInterrupted(exit.cause)) outcome = classify(exit);
+      else if (Cause.isInterruptedOnly(exit.cause)) outcome = "neutral";
     } finally {
       this.#settle(clock, admission, outcome, outcome === "failure" ? hintsOf(exit) : noHints);
     }
+  }
+
+  /** `#settle` for most calls: a success opens nothing, so its bucket is all its time decides. */
+  #succeed(clock: Clock.Clock, admission: Admission): void {
+    this.#successes += 1;
+    const state = this.#cell.current;
+    if (state._tag !== "closed" || state.epoch !== admission.epoch) return;
+    this.#cell.current = counted(this.#rules, state, recentMillis(clock), false, false);
   }
 
   #settle(clock: Clock.Clock, admission: Admission, outcome: Outcome, hints: Hints): void {
@@ -312,9 +297,7 @@ class Breaker implements CircuitBreaker {
     }
     const state = this.#cell.current;
     if (state.epoch !== admission.epoch) return;
-    // A success can open nothing, so its bucket is all that the time of it decides.
-    const isBucketAll = outcome === "success" && state._tag === "closed" && !this.#timesCalls;
-    const now = isBucketAll ? recentMillis(clock) : monotonicMillis(clock);
+    const now = monotonicMillis(clock);
     const next = this.#next(state, {
       _tag: "Settle",
       epoch: admission.epoch,
@@ -322,7 +305,8 @@ class Breaker implements CircuitBreaker {
       outcome,
       elapsed: this.#timesCalls ? now - admission.startedAt : 0,
       retryAfter: hints.retryAfter,
-      jitter: outcome === "failure" ? uniform(this.#seed, state.epoch) : 0,
+      // A slow success can open, too.
+      jitter: outcome === "failure" || this.#timesCalls ? uniform(this.#seed, state.epoch) : 0,
     }, now);
     this.#commit(clock, now, state, next, outcome);
   }
@@ -345,7 +329,7 @@ class Breaker implements CircuitBreaker {
       this.#stateChangedAt = at;
       this.#countTransition(before._tag, after._tag);
     }
-    if (this.#listeners === undefined || this.#listeners.size === 0) return;
+    if (this.#listeners.length === 0) return;
     const counts = countsAt(this.#rules, before, now);
     const isResult = cause === "success" || cause === "failure";
     const change: StateChange = {

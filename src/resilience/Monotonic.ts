@@ -10,10 +10,13 @@ const liveClock = Context.get(DefaultServices.liveServices, Clock.Clock);
 /**
  * Milliseconds since an arbitrary origin, never going back when the wall clock is set. Of the live
  * clock the same source is read without its bigint, which would make up a third of the cost; any
- * other clock is asked itself, and its reading as a double resolves 256 ns.
+ * other clock is asked itself. Nanoseconds since 1970 do not fit a double, so they are rounded to
+ * microseconds: whole milliseconds stay whole, which "at exactly the expiry" depends on.
  */
 export const monotonicMillis = (clock: Clock.Clock): number =>
-  clock === liveClock ? performance.now() : Number(clock.unsafeCurrentTimeNanos()) / 1e6;
+  clock === liveClock
+    ? performance.now()
+    : Math.round(Number(clock.unsafeCurrentTimeNanos()) / 1e3) / 1e3;
 
 let readAt = NaN;
 let reading = 0;

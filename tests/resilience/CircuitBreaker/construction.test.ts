@@ -77,10 +77,10 @@ describe("CircuitBreaker.make()", () => {
 
   for (
     const [setting, values] of Object.entries({
-      window: [-1, NaN, 0, Infinity, Duration.infinity, "soon", "-1 seconds"],
+      window: [-1, NaN, 0, Infinity, Duration.infinity, [Infinity, 0], "soon", "-1 seconds"],
       openFor: [-1, NaN, "forever?"],
       openForMax: [-1, NaN, 29_999],
-      trialLease: [-1, NaN, 0, Infinity],
+      trialLease: [-1, NaN, 0, Infinity, [0, Infinity]],
       failureRate: [0, -0.1, 1.1, NaN],
       minimumRequests: [0, -1, 1.5, NaN, Infinity],
       buckets: [0, -1, 2.5, NaN],
@@ -116,10 +116,10 @@ describe("CircuitBreaker.make()", () => {
   it.effect("A2 names several illegal settings at once, also in the message", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
-        CircuitBreaker.make("wrong", { failureRate: 2, buckets: 0, openFor: -5, halfOpenMax: 0 }),
+        CircuitBreaker.make("wrong", { failureRate: 2, buckets: 0, openFor: -5, openForMax: -5 }),
       );
       const settings = error.problems.map(({ setting }) => setting);
-      assert.deepEqual(settings.toSorted(), ["buckets", "failureRate", "halfOpenMax", "openFor"]);
+      assert.deepEqual(settings.toSorted(), ["buckets", "failureRate", "openFor", "openForMax"]);
       for (const setting of settings) assert.ok(error.message.includes(setting), setting);
     }));
 

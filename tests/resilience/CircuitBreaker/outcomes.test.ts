@@ -164,7 +164,7 @@ describe("CircuitBreaker interruption", () => {
       assert.deepEqual([yield* state(breaker), yield* counts(breaker)], ["closed", zero]);
     }));
 
-  it.effect("F9 a failure or defect beside an interruption is a failure", () =>
+  it.effect("F9 a failure or defect beside an interruption is one whatever classify says", () =>
     Effect.gen(function* () {
       const interrupt = Cause.interrupt(yield* Effect.fiberId);
       for (
@@ -179,9 +179,12 @@ describe("CircuitBreaker interruption", () => {
           if (isTrial) yield* run(breaker, "FFFFF");
           yield* at(30_000);
           const before = (yield* breaker.totals).failures;
-          const exit = yield* Effect.exit(breaker.protect(Effect.failCause(cause)));
-          assert.deepEqual(exit, Exit.failCause(cause));
+          const call = Effect.failCause(cause);
+          assert.deepEqual(yield* Effect.exit(breaker.protect(call)), Exit.failCause(cause));
           assert.equal((yield* breaker.totals).failures, before + 1);
+          yield* at(60_000);
+          yield* Effect.exit(breaker.protect(call, () => "success"));
+          assert.equal((yield* breaker.totals).failures, before + 2);
         }
       }
     }));

@@ -150,6 +150,19 @@ describe("CircuitBreaker slow calls", () => {
       assert.deepEqual([state, counts.totalSuccesses, counts.totalFailures], ["open", 5, 0]);
     }));
 
+  it.effect("C9 D16 an opening by a slow success is jittered like any other", () =>
+    Effect.gen(function* () {
+      const lengths = new Set<number | null>();
+      for (let made = 0; made < 20; made++) {
+        const slow = { ...settings, slowCallDuration: 0, minimumRequests: 1, openJitter: 0.1 };
+        const breaker = yield* make(slow);
+        yield* run(breaker, "S");
+        lengths.add((yield* breaker.snapshot).openUntil);
+      }
+      for (const length of lengths) assert.ok(length !== null && length >= 30_000);
+      assert.ok(lengths.size > 1);
+    }));
+
   it.effect("C9 is evaluated after a slow result only", () =>
     Effect.gen(function* () {
       const breaker = yield* make(settings);
