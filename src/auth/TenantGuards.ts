@@ -30,6 +30,8 @@ export interface Options {
   readonly onRetry?: (retrying: Retrying<unknown>) => Effect.Effect<void>;
   /** Told how long each attempt took, in milliseconds. */
   readonly onCall?: (operation: string, milliseconds: number) => void;
+  /** Makes a span of each attempt of a traced request [none]. */
+  readonly spans?: Guard.Options["spans"];
   /** Told of each call that never reached its endpoint. */
   readonly onRefusal?: (refusal: Refusal) => void;
 }
@@ -58,7 +60,7 @@ export const make = (
 ): Effect.Effect<TenantGuards, InvalidPolicy, CircuitBreakers> =>
   Effect.gen(function* () {
     const breakers = yield* CircuitBreakers;
-    const { retry, retryBudget, onRetry, onCall } = options;
+    const { retry, retryBudget, onRetry, onCall, spans } = options;
     const bulkheads = yield* Bulkhead.keyed<string>(dependency, {
       maxConcurrent: options.maxConcurrent ?? 32,
     });
@@ -81,6 +83,7 @@ export const make = (
           isRetryable,
           onRetry,
           onCall,
+          spans,
         });
         guards.set(breaker, guard);
         return guard;

@@ -16,6 +16,7 @@ import {
   type Scope,
 } from "effect";
 import { fallbackUsed } from "../operations/Events.ts";
+import { cacheSpan, under } from "../operations/Tracing.ts";
 import type { Occupancy } from "../resilience/Bulkhead.ts";
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import * as Deadline from "../resilience/Deadline.ts";
@@ -122,7 +123,7 @@ const make = (
     const cacheTimeout = options.cacheTimeout ?? "250 millis";
 
     /** A cache that fails holds nothing. */
-    const recall = (tenantId: string, token: Redacted.Redacted<string>) => {
+    const recallPlainly = (tenantId: string, token: Redacted.Redacted<string>) => {
       const get = cache.get(tenantId, token);
       return (redis === undefined
         ? get
@@ -139,6 +140,15 @@ const make = (
           ),
         );
     };
+
+    const inSpan = cacheSpan<Option.Option<Issued>>(Option.match({
+      onNone: () => "miss",
+      onSome: () => "hit",
+    }));
+    const recall = options.spans === undefined
+      ? recallPlainly
+      : (tenantId: string, token: Redacted.Redacted<string>) =>
+        inSpan(recallPlainly(tenantId, token));
 
     /** In the background and with no caller's deadline: nobody waits for a slow cache. */
     const remember = (tenantId: string, token: Redacted.Redacted<string>, issued: Issued) =>
@@ -157,7 +167,11 @@ const make = (
         if (redis === undefined) return write;
         return Effect.flatMap(
           FiberSet.size(writes),
-          (size) => size >= maxWrites ? Effect.void : Effect.sync(() => void fork(write)),
+          (size) =>
+            size >= maxWrites ? Effect.void : Effect.withFiberRuntime<void>((fiber) => {
+              fork(under(fiber.currentSpan)(write));
+              return Effect.void;
+            }),
         );
       });
 

@@ -1,7 +1,7 @@
 import { describe, it } from "../support/it.ts";
 import { FetchHttpClient, HttpApiClient } from "@effect/platform";
 import assert from "node:assert/strict";
-import { Context, Effect, Either, Layer, Option, Redacted } from "effect";
+import { Context, Effect, Either, Layer, Redacted } from "effect";
 import { AuthApi, unavailableSentence } from "../../src/auth/Api.ts";
 import { authHandlers } from "../../src/auth/Http.ts";
 import * as HttpProvider from "../../src/auth/IdentityProvider/Http.ts";
@@ -39,16 +39,14 @@ const serve = ({ tenants, breaker = {}, burst = 1_000, noCache = false, ...optio
   Effect.gen(function* () {
     const mongodb = yield* guardOf("mongodb");
     const repository = new ScriptedTenants(...tenants);
-    const traceparent = Effect.withFiberRuntime<Option.Option<string>>((fiber) =>
-      Effect.succeed(
-        Option.fromNullable(fiber.getFiberRef(RequestContext.current)?.traceparent),
-      )
+    const traceHeaders = Effect.withFiberRuntime<Record<string, string>>((fiber) =>
+      Effect.succeed({ traceparent: fiber.getFiberRef(RequestContext.current)?.traceparent ?? "" })
     );
     const context = yield* Layer.build(
       TokenExchange.TokenExchange.layer(options).pipe(
         Layer.provideMerge(Layer.mergeAll(
           CircuitBreakers.layer({ openJitter: 0, ...breaker }),
-          HttpProvider.layer({ timeout: "1 second", traceparent }),
+          HttpProvider.layer({ timeout: "1 second", traceHeaders }),
           noCache ? forgetful : TokenCache.layerMemory(),
           Layer.provide(Tenants.layer({ mongodb }), repository.layer),
           RateLimit.RateLimiter.layer({ rps: 0.01, burst }),

@@ -41,6 +41,8 @@ export class AnswerReader {
   readonly #body: Array<Uint8Array> = [];
   #bodySize = 0;
   #rest: Uint8Array = nothing;
+  /** Bytes of `rest` that are known to begin no empty line: a slow head is searched once. */
+  #searched = 0;
   #part: Part = "head";
   /** Bytes missing of the body or of the chunk. */
   #missing = 0;
@@ -53,7 +55,7 @@ export class AnswerReader {
 
   /** Takes more bytes; they may be overwritten afterwards. Throws {@link Malformed}. */
   push(bytes: Uint8Array): Progress {
-    this.#rest = joined(this.#rest, bytes);
+    this.#rest = concat([this.#rest, bytes]);
     while (this.#part !== "done") {
       if (this.#bodySize > this.#maxBody) return "too large";
       if (!this.#step()) return "more";
@@ -69,7 +71,7 @@ export class AnswerReader {
 
   /** The body, when the answer is whole. */
   body(): Uint8Array {
-    return this.#body.reduce(joined, nothing);
+    return concat(this.#body);
   }
 
   /** True when the connection may carry another request: a whole answer and nothing behind it. */
@@ -111,15 +113,18 @@ export class AnswerReader {
   }
 
   #head(): boolean {
-    const text = latin1(this.#rest.subarray(0, maxHead));
-    const end = text.indexOf("\r\n\r\n");
+    const limited = this.#rest.subarray(0, maxHead);
+    const end = emptyLine(limited, this.#searched);
     if (end < 0) {
-      if (!"HTTP/1.".startsWith(text.slice(0, 7))) throw new Malformed({ reason: "no HTTP" });
+      const start = latin1(limited.subarray(0, 7));
+      if (!"HTTP/1.".startsWith(start)) throw new Malformed({ reason: "no HTTP" });
       if (this.#rest.length >= maxHead) throw new Malformed({ reason: "head too large" });
+      this.#searched = Math.max(0, limited.length - 3);
       return false;
     }
+    this.#searched = 0;
     this.#rest = this.#rest.subarray(end + 4);
-    const [first = "", ...lines] = text.slice(0, end).split("\r\n");
+    const [first = "", ...lines] = latin1(limited.subarray(0, end)).split("\r\n");
     const [, minor, status] = statusLine.exec(first) ?? [];
     if (status === undefined) throw new Malformed({ reason: "no HTTP" });
     if (status === "101") throw new Malformed({ reason: "unasked upgrade" });
@@ -185,14 +190,14 @@ export class AnswerReader {
 
   /** The next line without its end, or `undefined` while that is missing. */
   #line(limit: number): string | undefined {
-    const text = latin1(this.#rest.subarray(0, limit));
-    const end = text.indexOf("\r\n");
+    const limited = this.#rest.subarray(0, limit);
+    const end = lineEnd(limited, 0);
     if (end < 0) {
       if (this.#rest.length >= limit) throw new Malformed({ reason: "line too long" });
       return undefined;
     }
     this.#rest = this.#rest.subarray(end + 2);
-    return text.slice(0, end);
+    return latin1(limited.subarray(0, end));
   }
 
   #keep(size: number): void {
@@ -202,11 +207,31 @@ export class AnswerReader {
   }
 }
 
-const joined = (first: Uint8Array, second: Uint8Array): Uint8Array => {
-  const all = new Uint8Array(first.length + second.length);
-  all.set(first);
-  all.set(second, first.length);
+/** One copy of all bytes, however many pieces they came in. */
+const concat = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const all = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
   return all;
+};
+
+/** Where the next CR LF begins, or -1. */
+const lineEnd = (bytes: Uint8Array, from: number): number => {
+  for (let at = bytes.indexOf(13, from); at >= 0; at = bytes.indexOf(13, at + 1)) {
+    if (bytes[at + 1] === 10) return at;
+  }
+  return -1;
+};
+
+/** Where the next CR LF CR LF begins, or -1. */
+const emptyLine = (bytes: Uint8Array, from: number): number => {
+  for (let at = lineEnd(bytes, from); at >= 0; at = lineEnd(bytes, at + 2)) {
+    if (bytes[at + 2] === 13 && bytes[at + 3] === 10) return at;
+  }
+  return -1;
 };
 
 /** One character a byte, so that indexes are byte offsets. */

@@ -163,6 +163,10 @@ export class Connections {
       hostname: host,
       caCerts: [...this.options.authorities],
       alpnProtocols: ["http/1.1"],
+    }).catch((error: unknown) => {
+      // A name that no certificate can be for, say one that begins with a hyphen.
+      plain.close();
+      throw error;
     });
     const connection = new Connection(secure, key, this.options.now());
     const close = () => connection.close();

@@ -6,7 +6,8 @@
  * secret goes into HTTP Basic, each half form-urlencoded first (RFC 6749 §2.3.1), never into the
  * body. Redirects are answers, not followed: a token goes only where the tenant's record says.
  */
-import { Clock, Duration, Effect, Layer, Option, Redacted } from "effect";
+import { Clock, Duration, Effect, Layer, Redacted } from "effect";
+import { inCurrentSpan } from "../../operations/Tracing.ts";
 import * as Deadline from "../../resilience/Deadline.ts";
 import { PermanentFailure, TransientFailure } from "../../resilience/DependencyFailure.ts";
 import { EndpointRefused, type IdentityFailure, IdentityProvider } from "../IdentityProvider.ts";
@@ -24,8 +25,8 @@ export interface Options extends OutboundRequest.Options {
   readonly timeout?: Duration.DurationInput;
   /** Allows http to other hosts than this one; link-local addresses stay refused [false]. */
   readonly allowInsecure?: boolean;
-  /** The W3C `traceparent` to send with the request being made, if there is one [none]. */
-  readonly traceparent?: Effect.Effect<Option.Option<string>>;
+  /** Headers that tell the endpoint which trace the request being made belongs to [none]. */
+  readonly traceHeaders?: Effect.Effect<Readonly<Record<string, string>>>;
 }
 
 const maxBodyBytes = 65_536;
@@ -68,7 +69,7 @@ export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
     Effect.gen(function* () {
       const allowInsecure = options.allowInsecure ?? false;
       const timeoutMillis = Duration.toMillis(options.timeout ?? "5 seconds");
-      const traceparent = options.traceparent ?? Effect.succeedNone;
+      const traceHeaders = options.traceHeaders ?? Effect.succeed({});
       const send = yield* OutboundRequest.make(options);
 
       const exchange = Effect.fnUntraced(
@@ -78,7 +79,12 @@ export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
           if (typeof target === "string") {
             return yield* new EndpointRefused({ reason: target });
           }
-          const trace = yield* traceparent;
+          yield* inCurrentSpan(() => ({
+            "server.address": target.host,
+            "server.port": target.port,
+            "url.scheme": target.isTls ? "https" : "http",
+          }));
+          const trace = yield* traceHeaders;
           const left = Duration.toMillis(yield* Deadline.remaining);
           const body = formOf(tenant, token);
           const answer = yield* Effect.mapError(
@@ -95,14 +101,12 @@ export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
                 ...(clientSecret === undefined
                   ? {}
                   : { authorization: basic(clientId, clientSecret) }),
-                ...Option.match(trace, {
-                  onNone: () => ({}),
-                  onSome: (traceparent) => ({ traceparent }),
-                }),
+                ...trace,
               },
             }),
             failureOf,
           );
+          yield* inCurrentSpan(() => ({ "http.response.status_code": answer.status }));
           const now = yield* Clock.currentTimeMillis;
           const result = interpret(answer, now);
           return yield* "accessToken" in result ? Effect.succeed(result) : Effect.fail(result);

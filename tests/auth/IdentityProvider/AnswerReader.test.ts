@@ -95,6 +95,14 @@ describe("AnswerReader", () => {
     }
   });
 
+  it("push() puts a body of many small chunks together once, however many they are", () => {
+    const size = 200_000;
+    const text = `${head("transfer-encoding: chunked")}${"1\r\nx\r\n".repeat(size)}0\r\n\r\n`;
+    const { progress, body } = read([bytesOf(text)], { limit: size });
+    assert.equal(progress, "done");
+    assert.equal(body, "x".repeat(size));
+  });
+
   it("push() stops at a body that is larger than the limit", () => {
     for (
       const text of [

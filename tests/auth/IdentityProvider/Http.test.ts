@@ -91,7 +91,7 @@ describe("IdentityProvider/Http", () => {
     Effect.gen(function* () {
       const endpoint = yield* TokenEndpoint.scoped();
       const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-      const { exchange } = yield* provider({ traceparent: Effect.succeedSome(traceparent) });
+      const { exchange } = yield* provider({ traceHeaders: Effect.succeed({ traceparent }) });
       yield* exchange(tenantAt(`${endpoint.url}?realm=a%20b`, { scope: "shop basket" }), subject);
       const [request] = endpoint.requests;
       assert.equal(request?.form.get("scope"), "shop basket");
@@ -343,6 +343,30 @@ describe("IdentityProvider/Http", () => {
       assert.ok(error instanceof PermanentFailure, String(error));
       yield* exchange(tenantAt(endpoint.url.replace("127.0.0.1", "localhost")), subject);
     }));
+
+  it.live(
+    "exchange() closes the connection when no certificate can be for the name",
+    () =>
+      Effect.gen(function* () {
+        const listener = yield* Effect.acquireRelease(
+          Effect.sync(() => Deno.listen({ hostname: "127.0.0.1", port: 0 })),
+          (listener) => Effect.sync(() => listener.close()),
+        );
+        const resolve: Resolve = () => Promise.resolve(["127.0.0.1"]);
+        const { exchange } = yield* provider({ resolve });
+        const tenant = tenantAt(`https://-shop-.example:${listener.addr.port}/token`);
+        const error = yield* Effect.flip(exchange(tenant, subject));
+        assert.ok(error instanceof TransientFailure);
+        const seen = yield* Effect.promise(async () => {
+          const conn = await listener.accept();
+          const count = await conn.read(new Uint8Array(1));
+          conn.close();
+          return count;
+        });
+        assert.equal(seen, null);
+      }),
+    { timeout: "5 seconds" },
+  );
 
   it.live("exchange() reports a plain port behind https as a transient failure", () =>
     Effect.gen(function* () {
