@@ -3,7 +3,7 @@
  * them. Connections to MongoDB and Redis are shared by both services; all else they have for
  * themselves.
  */
-import { Effect, FiberRef, Layer, Option, type Redacted } from "effect";
+import { Effect, Layer, Option, type Redacted } from "effect";
 import * as HttpIdentityProvider from "./auth/IdentityProvider/Http.ts";
 import { TenantRepository } from "./auth/TenantRepository.ts";
 import * as MongoTenants from "./auth/TenantRepository/Mongo.ts";
@@ -16,6 +16,7 @@ import { MongoConnection } from "./connections/Mongo.ts";
 import { RedisConnection } from "./connections/Redis.ts";
 import type { Embedded } from "./EmbeddedData.ts";
 import { RequestContext } from "./http/RequestContext.ts";
+import { headersOf } from "./http/TraceContext.ts";
 import { Fleet } from "./operations/Fleet.ts";
 import * as RedisFleet from "./operations/Fleet/Redis.ts";
 import type { Dependency } from "./operations/Health.ts";
@@ -104,11 +105,13 @@ export const backends = (settings: AppConfig, data: Embedded) => {
 
 export type Backends = ReturnType<typeof backends>;
 
-/** The `traceparent` of the request being worked on, passed on to token endpoints. */
-const traceparent = Effect.map(
-  FiberRef.get(RequestContext.current),
-  (context) => Option.fromNullable(context?.traceparent),
-);
+/** What a token endpoint is told: the span of the attempt, or without one what the caller sent. */
+const traceHeaders = Effect.withFiberRuntime<Readonly<Record<string, string>>>((fiber) => {
+  const span = fiber.currentSpan;
+  if (span !== undefined) return Effect.succeed(headersOf(span));
+  const traceparent = fiber.getFiberRef(RequestContext.current)?.traceparent;
+  return Effect.succeed(traceparent === undefined ? {} : { traceparent });
+});
 
 const routing = (settings: AppConfig, port: number, backends: Backends) =>
   inService("routing")(RoutingService.run(settings, port)).pipe(provideWith(
@@ -128,7 +131,7 @@ const auth = (settings: AppConfig, port: number, backends: Backends) =>
       HttpIdentityProvider.layer({
         allowInsecure: settings.allowInsecureTokenEndpoints,
         timeout: settings.tokenExchangeTimeout,
-        traceparent,
+        traceHeaders,
       }),
       backends.dependencies,
       backends.fleet("auth"),

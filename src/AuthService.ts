@@ -5,17 +5,20 @@ import { authHandlers } from "./auth/Http.ts";
 import { breakerName, dependency as tokenExchange } from "./auth/TenantGuards.ts";
 import { Tenants } from "./auth/Tenants.ts";
 import { TokenExchange } from "./auth/TokenExchange.ts";
+import { tokenExchange as tokenExchangeSpan } from "./CallSpans.ts";
 import type { AppConfig } from "./Config.ts";
 import { Guards, onRetry, retryPolicy } from "./Guards.ts";
 import * as RateLimit from "./http/RateLimit.ts";
 import { AuthOperations } from "./operations/Api.ts";
 import * as Operations from "./operations/Http.ts";
 import { Metrics } from "./operations/Metrics.ts";
+import { Telemetry } from "./operations/Telemetry.ts";
 import * as Service from "./Service.ts";
 
 const coreOptions: Service.CoreOptions = {
   service: "auth",
   needsOneOf: [],
+  collection: "tenants",
   known: {
     routes: [{
       method: "POST",
@@ -50,6 +53,7 @@ const useCases = (settings: AppConfig) =>
     Effect.gen(function* () {
       const { mongodb, redis } = yield* Guards;
       const metrics = yield* Metrics;
+      const { tracing } = yield* Telemetry;
       const retry = yield* retryPolicy(settings);
       const exchange = TokenExchange.layer({
         // Without a key tokens stay in memory, which needs no guard.
@@ -67,6 +71,7 @@ const useCases = (settings: AppConfig) =>
         },
         onLookup: (result) => metrics.cacheRequest("token", result),
         onFallback: metrics.fallback,
+        ...(tracing ? { spans: () => tokenExchangeSpan } : {}),
       });
       return exchange.pipe(
         Layer.provideMerge(Tenants.layer({ mongodb, onFallback: metrics.fallback })),

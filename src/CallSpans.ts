@@ -45,7 +45,7 @@ export const make = (settings: AppConfig, { collection }: { readonly collection:
     },
   );
   const command = (name: string) =>
-    redisUrl === undefined ? embedded(name) : client(name, {
+    redisUrl === undefined ? embedded(`memory ${name}`) : client(name, {
       "db.system.name": "redis",
       "db.operation.name": name,
       ...serverOf(redisUrl),

@@ -17,6 +17,7 @@ import { uriProblem } from "./connections/Mongo.ts";
 import { parseRedisUrl } from "./connections/RedisUrl.ts";
 import { retryPolicy } from "./Guards.ts";
 import * as CircuitBreaker from "./resilience/CircuitBreaker.ts";
+import { telemetryProblems } from "./TelemetryOptions.ts";
 
 /** Settings that cannot be used; one line each, fit to be printed. */
 export type Problems = ReadonlyArray<string>;
@@ -64,6 +65,7 @@ const rules = (settings: AppConfig, service: ServiceName): Problems => {
     const address = parseRedisUrl(Redacted.value(redisUrl));
     if (Either.isLeft(address)) found.push(`REDIS_URL: ${address.left.problem}`);
   }
+  found.push(...telemetryProblems(settings, service));
   const retry = retryPolicy(settings);
   if (Either.isLeft(retry)) found.push(`RETRY_* settings: ${retry.left.message}`);
   if (managementPort !== undefined && service === "all") {
@@ -135,6 +137,8 @@ const secrets = new Set([
   "JWT_SECRET",
   "TOKEN_CACHE_KEY",
   "ADMIN_TOKEN",
+  "OTEL_EXPORTER_OTLP_HEADERS",
+  "APPLICATIONINSIGHTS_CONNECTION_STRING",
 ]);
 
 /** Without the user and the password that a URL may hold. */

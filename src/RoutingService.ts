@@ -9,6 +9,7 @@ import { TokenVerifier, type WeakSecret } from "./http/TokenVerifier.ts";
 import { RoutingOperations } from "./operations/Api.ts";
 import * as Operations from "./operations/Http.ts";
 import { Metrics } from "./operations/Metrics.ts";
+import { Telemetry } from "./operations/Telemetry.ts";
 import { CircuitBreakers, type RegistryFull } from "./resilience/CircuitBreakers.ts";
 import { RoutingApi } from "./routing/Api.ts";
 import { routingHandlers } from "./routing/Http.ts";
@@ -20,6 +21,7 @@ const statuses = [200, 400, 401, 403, 404, 429, 503];
 const coreOptions: Service.CoreOptions = {
   service: "routing",
   needsOneOf: ["mongodb", "redis"],
+  collection: "stores",
   known: {
     routes: ["/api/v1/route", "/api/v1/stores", "/api/v1/stores/:storeId"].map((route) => ({
       method: "GET",
@@ -50,18 +52,21 @@ export const description = {
 
 const lookup = (settings: AppConfig) =>
   Layer.unwrapEffect(
-    Effect.zipWith(Guards, Service.Dependencies, ({ mongodb, redis }, dependencies) =>
-      StoreLookup.layer({
+    Effect.gen(function* () {
+      const { mongodb, redis } = yield* Guards;
+      const { tracing } = yield* Telemetry;
+      const dependencies = yield* Service.Dependencies;
+      return StoreLookup.layer({
         mongodb,
         redis,
-        probe: dependencies.find(({ name }) =>
-          name === "redis"
-        )?.ping ?? Effect.void,
+        tracing,
+        probe: dependencies.find(({ name }) => name === "redis")?.ping ?? Effect.void,
         cacheTimeout: settings.redisTimeout,
         cacheTtl: settings.cacheTtl,
         staleIfError: settings.cacheStaleIfError,
         negativeTtl: settings.cacheNegativeTtl,
-      })),
+      });
+    }),
   );
 
 /** How good tokens are told from others: with a key set, or with the secret. */

@@ -19,6 +19,7 @@ import { type Dependency, Health } from "./operations/Health.ts";
 import { Logging } from "./operations/Logging.ts";
 import { Metrics, type MetricsOptions } from "./operations/Metrics.ts";
 import { StatusFeed } from "./operations/StatusFeed.ts";
+import { Telemetry } from "./operations/Telemetry.ts";
 import { CircuitBreakers, type RegistryFull } from "./resilience/CircuitBreakers.ts";
 import { version } from "./Version.ts";
 
@@ -36,6 +37,8 @@ export interface CoreOptions {
   readonly service: Name;
   /** Readiness needs one of these; empty: it asks no dependency. */
   readonly needsOneOf: ReadonlyArray<string>;
+  /** The MongoDB collection that it reads. */
+  readonly collection: string;
   /** What the metrics know beforehand. */
   readonly known: Pick<
     MetricsOptions,
@@ -59,13 +62,23 @@ export const core = (settings: AppConfig, options: CoreOptions) => {
       const listener = Events.circuitStateChanged(yield* Logging, service);
       const remove = breakers.unsafeOnChange(listener);
       yield* Effect.addFinalizer(() => Effect.sync(remove));
+      const telemetry = yield* Telemetry;
+      if (!telemetry.tracing) return;
+      const forget = breakers.unsafeOnChange(telemetry.stateChanged(service));
+      yield* Effect.addFinalizer(() => Effect.sync(forget));
     }),
   );
   const metrics = Layer.unwrapEffect(
     Effect.map(
-      Logging,
-      (logging) =>
-        Metrics.layer({ service, version, logLinesDropped: logging.dropped, ...options.known }),
+      Effect.all([Logging, Telemetry]),
+      ([logging, telemetry]) =>
+        Metrics.layer({
+          service,
+          version,
+          logLinesDropped: logging.dropped,
+          telemetryDropped: telemetry.losses,
+          ...options.known,
+        }),
     ),
   );
   const health = Layer.unwrapEffect(
@@ -79,7 +92,7 @@ export const core = (settings: AppConfig, options: CoreOptions) => {
     version,
     hasAdmin: settings.adminToken !== undefined,
   });
-  return Layer.mergeAll(Guards.layer(settings), feed, announced).pipe(
+  return Layer.mergeAll(Guards.layer(settings, options), feed, announced).pipe(
     Layer.provideMerge(health),
     Layer.provideMerge(metrics),
     Layer.provideMerge(CircuitBreakers.layer(settings.breaker, {
@@ -142,6 +155,7 @@ export const serve = <R>(settings: AppConfig, options: ServeOptions<R>) =>
     const { service } = options;
     const metrics = yield* Metrics;
     const logging = yield* Logging;
+    const { tracing } = yield* Telemetry;
     const lifecycle = yield* Lifecycle;
     const { adminToken, managementPort } = settings;
 
@@ -163,6 +177,7 @@ export const serve = <R>(settings: AppConfig, options: ServeOptions<R>) =>
       maxBodyBytes: settings.maxBodyBytes,
       shutdownGrace: settings.shutdownGrace,
       unavailable: options.unavailable,
+      tracing,
       observe: (done: ApiServer.Done) => {
         metrics.request(done.method, done.route, done.status, done.durationMs);
         logging.access({ service, ...done });

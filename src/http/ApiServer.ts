@@ -112,9 +112,7 @@ const prepare = <R>(options: Options<R>): Effect.Effect<Serving, never, R | Life
       lifecycle,
       inFlight: new InFlight(timeout),
       streams: new OpenStreams(),
-      spans: options.tracing === true
-        ? new ServerSpans(options.service, tracer, clock)
-        : undefined,
+      spans: options.tracing === true ? new ServerSpans(options.service, tracer, clock) : undefined,
     };
   });
 

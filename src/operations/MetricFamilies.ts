@@ -63,6 +63,26 @@ export const readCounter = (
   });
 };
 
+/** A counter family with labels whose series are read at scrape time. */
+export const readCounters = (
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: ReadonlyArray<string>,
+  read: () => ReadonlyArray<{ readonly labels: Labels; readonly count: number }>,
+): void => {
+  new Counter({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { labels, count } of read()) this.inc(labels, count);
+    },
+  });
+};
+
 /** A gauge family read at scrape time; answers a function that adds a child and one to remove it. */
 export const gauges = (
   registry: Registry,

@@ -17,8 +17,10 @@ import {
   keyed,
   type Observer,
   readCounter,
+  readCounters,
 } from "./MetricFamilies.ts";
 import * as ProcessMetrics from "./ProcessMetrics.ts";
+import type { Loss } from "./Telemetry.ts";
 
 /** The media type of {@link Metrics}' text. */
 export const contentType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -48,6 +50,8 @@ export interface MetricsOptions {
   readonly maxBreakers?: number;
   /** Lines the log has lost so far. */
   readonly logLinesDropped?: () => number;
+  /** Spans and log records that a receiver of telemetry did not get so far. */
+  readonly telemetryDropped?: () => ReadonlyArray<Loss>;
 }
 
 /** All methods are synchronous and never fail; durations are milliseconds. */
@@ -253,6 +257,21 @@ const make = (options: MetricsOptions) => {
       "log_lines_dropped_total",
       "Log lines lost because the reader of standard output was slow or gone.",
       logLinesDropped,
+    );
+  }
+
+  const { telemetryDropped } = options;
+  if (telemetryDropped !== undefined) {
+    readCounters(
+      registry,
+      "telemetry_dropped_total",
+      "Spans and log records that a receiver of telemetry did not get.",
+      ["exporter", "signal"],
+      () =>
+        telemetryDropped().map(({ exporter, signal, count }) => ({
+          labels: { exporter, signal },
+          count,
+        })),
     );
   }
 

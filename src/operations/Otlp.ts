@@ -94,9 +94,7 @@ const serialization = (
     });
   }).pipe(
     Effect.provide(
-      protocol === "http/json"
-        ? OtlpSerialization.layerJson
-        : OtlpSerialization.layerProtobuf,
+      protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf,
     ),
   );
 

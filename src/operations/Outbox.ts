@@ -202,7 +202,8 @@ export const make = (
         Effect.gen(function* () {
           isDraining = true;
           yield* draining.open;
-          const done = yield* Effect.timeoutOption(idle.await, within);
+          // A finalizer runs this, and what must not be interrupted cannot be timed out either.
+          const done = yield* Effect.timeoutOption(Effect.interruptible(idle.await), within);
           if (Option.isNone(done)) {
             yield* Effect.logWarning("Telemetry not delivered", {
               exporter,

@@ -5,7 +5,17 @@
  * program's tracer records spans and every receiver gets them from its own outbox; at the end what
  * is left is sent, within a bounded time.
  */
-import { type Clock, Context, Duration, Effect, Fiber, Layer, Option, type Scope } from "effect";
+import {
+  type Clock,
+  Context,
+  Duration,
+  Effect,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  type Scope,
+} from "effect";
 import type { StateChange } from "../resilience/CircuitBreaker.ts";
 import type { Exporter } from "./Exporter.ts";
 import { Logging } from "./Logging.ts";
@@ -43,7 +53,12 @@ export class Telemetry extends Context.Tag("operations/Telemetry")<Telemetry, {
       ? this.layerOff
       : Layer.unwrapScoped(
         Effect.map(make(options), ({ telemetry, tracer }) =>
-          Layer.merge(Layer.succeed(this, telemetry), Layer.setTracer(tracer))),
+          Layer.mergeAll(
+            Layer.succeed(this, telemetry),
+            Layer.setTracer(tracer),
+            // It would copy every line, its errors unscrubbed, into the span.
+            Logger.remove(Logger.tracerLogger),
+          )),
       );
 }
 

@@ -155,6 +155,32 @@ export const makeTracer = (sample: Sampler, onEnd: (span: RecordedSpan) => void)
   });
 };
 
+/** Says something in the fiber's span; where there is none it is not even worked out. */
+export const inCurrentSpan = (
+  attributesOf: () => Readonly<Record<string, unknown>>,
+): Effect.Effect<void> =>
+  Effect.withFiberRuntime((fiber) => {
+    const span = fiber.currentSpan;
+    if (span?._tag === "Span" && span.sampled) {
+      for (const [key, value] of Object.entries(attributesOf())) span.attribute(key, value);
+    }
+    return Effect.void;
+  });
+
+/** A look into a cache in a span of its own, which says how it ended. */
+export const cacheSpan =
+  <A>(resultOf: (found: A) => "hit" | "miss" | "unavailable") =>
+  <E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.useSpan(
+      "cache get",
+      { captureStackTrace: false },
+      (span) =>
+        Effect.map(Effect.withParentSpan(self, span), (found) => {
+          span.attribute("cache.result", resultOf(found));
+          return found;
+        }),
+    );
+
 /** Puts what is forked elsewhere under the span of the fiber that asks for it, if there is one. */
 export const under =
   (span: Tracer.AnySpan | undefined) =>

@@ -20,7 +20,7 @@ import {
 import { fallbackUsed } from "../operations/Events.ts";
 import { Metrics } from "../operations/Metrics.ts";
 import { errorText } from "../operations/SafeText.ts";
-import { under } from "../operations/Tracing.ts";
+import { cacheSpan, inCurrentSpan, under } from "../operations/Tracing.ts";
 import * as Deadline from "../resilience/Deadline.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
@@ -138,15 +138,10 @@ const make = (
         }),
       );
 
-    const askInSpan = (tenantId: string, storeId: string): Effect.Effect<Cached> =>
-      Effect.useSpan("cache get", { captureStackTrace: false }, (span) =>
-        Effect.withParentSpan(askPlainly(tenantId, storeId), span).pipe(
-          Effect.tap((cached) =>
-            Effect.sync(() => span.attribute("cache.result", results[cached._tag]))
-          ),
-        ));
-
-    const ask = options.tracing === true ? askInSpan : askPlainly;
+    const inSpan = cacheSpan<Cached>(({ _tag }) => results[_tag]);
+    const ask = options.tracing === true
+      ? (tenantId: string, storeId: string) => inSpan(askPlainly(tenantId, storeId))
+      : askPlainly;
 
     const remember = (tenantId: string, storeId: string, store: Option.Option<Store>) =>
       Effect.gen(function* () {
@@ -192,8 +187,12 @@ const make = (
     const probe = Effect.gen(function* () {
       const { state, openUntil } = yield* options.redis.breaker.snapshot;
       const now = yield* Clock.currentTimeMillis;
-      if (state === "open" && (openUntil === null || now < openUntil)) return;
-      if ((yield* FiberSet.size(fills)) >= maxFills) return;
+      if (state === "open" && (openUntil === null || now < openUntil)) {
+        return;
+      }
+      if ((yield* FiberSet.size(fills)) >= maxFills) {
+        return;
+      }
       const trial = options.redis.run("redis_ping", options.probe).pipe(
         Deadline.within(options.cacheTimeout),
         Effect.ignore,
@@ -311,7 +310,7 @@ const make = (
     const findInSpan = (tenantId: string, storeId: string) =>
       Effect.tap(
         find(tenantId, storeId),
-        ({ source }) => Effect.annotateCurrentSpan("amicis.cache", source),
+        ({ source }) => inCurrentSpan(() => ({ "amicis.cache": source })),
       );
 
     return StoreLookup.of({ find: options.tracing === true ? findInSpan : find, list });

@@ -91,10 +91,11 @@ export class Amicis implements AsyncDisposable {
       : [amicis.managementPort];
     try {
       for (const port of ports) {
-        await eventually(async () => {
-          if (!amicis.#child.running) throw new Stopped(amicis);
-          return (await send(port, path)).status === 200;
+        const state = await eventually(async () => {
+          if (!amicis.#child.running) return "ended";
+          return (await send(port, path)).status === 200 && "answers";
         }, { within: "20 seconds" });
+        if (state === "ended") throw new Error("it ended by itself");
       }
       return amicis;
     } catch (error) {
@@ -203,12 +204,6 @@ export async function runToEnd(
   const child = new Child([...(options.program ?? fromSource), ...args], options.env ?? {});
   const { code } = await child.ended;
   return { code, stdout: child.stdout.text, stderr: child.stderr.text };
-}
-
-class Stopped extends Error {
-  constructor(amicis: Amicis) {
-    super(`The program has ended\n${amicis.stdout}\n${amicis.stderr}`);
-  }
 }
 
 async function send(port: number, path: string, request: Ask = {}): Promise<Answer> {
