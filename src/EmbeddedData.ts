@@ -19,7 +19,12 @@ export class InvalidDataFile extends Data.TaggedError("InvalidDataFile")<{
   readonly problems: ReadonlyArray<string>;
 }> {
   override get message(): string {
-    return `Cannot use DATA_FILE "${this.path}": ${this.problems.join("; ")}`;
+    return this.lines.join("; ");
+  }
+
+  /** One line a problem, each with the setting's name, as those of other settings. */
+  get lines(): ReadonlyArray<string> {
+    return this.problems.map((problem) => `DATA_FILE "${this.path}" ${problem}`);
   }
 }
 
@@ -91,7 +96,9 @@ const demo: typeof Embedded.Encoded = {
 /** Everything that is wrong with a file, one line each, without its values: they may be secrets. */
 const problemsOf = (error: ParseResult.ParseError): ReadonlyArray<string> =>
   ParseResult.ArrayFormatter.formatErrorSync(error).map(({ path, _tag }) =>
-    path.length === 0 ? "is not valid JSON of that shape" : `${path.join(".")} is ${wordFor(_tag)}`
+    path.length === 0
+      ? "is not valid JSON of that shape"
+      : `is wrong: ${path.join(".")} is ${wordFor(_tag)}`
   );
 
 const wordFor = (tag: ParseResult.ParseIssue["_tag"]): string =>
@@ -101,7 +108,7 @@ const wordFor = (tag: ParseResult.ParseIssue["_tag"]): string =>
 export const load = (path: string | undefined): Effect.Effect<Embedded, InvalidDataFile> =>
   path === undefined ? Effect.sync(() => Schema.decodeSync(Embedded)(demo)) : Effect.tryPromise({
     try: () => Deno.readTextFile(path),
-    catch: () => new InvalidDataFile({ path, problems: ["it cannot be read"] }),
+    catch: () => new InvalidDataFile({ path, problems: ["cannot be read"] }),
   }).pipe(
     Effect.flatMap((text) =>
       Effect.mapError(

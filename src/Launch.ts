@@ -15,6 +15,7 @@ import * as EmbeddedData from "./EmbeddedData.ts";
 import { isHealthy } from "./HealthCheck.ts";
 import { Logging } from "./operations/Logging.ts";
 import { causeText } from "./operations/SafeText.ts";
+import { telemetry } from "./TelemetryOptions.ts";
 import { version } from "./Version.ts";
 
 const encoder = new TextEncoder();
@@ -76,39 +77,58 @@ const chosen = (
 
 type WithService = Extract<Command, { readonly _tag: "Run" | "Check" | "HealthCheck" }>;
 
+/** The settings and what is embedded, or everything that is wrong with either. */
+const prepared = (service: ServiceName): Effect.Effect<Prepared, ConfigCheck.Problems> =>
+  Effect.gen(function* () {
+    const settings = yield* Effect.either(ConfigCheck.load(service, environment));
+    // Looked into beside settings that cannot be used: one start shows every problem.
+    const path = environment("DATA_FILE")?.trim();
+    const data = yield* Effect.either(EmbeddedData.load(path === "" ? undefined : path));
+    if (Either.isRight(settings) && Either.isRight(data)) {
+      return { settings: settings.right, data: data.right };
+    }
+    return yield* Effect.fail([
+      ...Either.match(settings, { onLeft: (lines) => lines, onRight: () => [] }),
+      ...Either.match(data, { onLeft: (failure) => failure.lines, onRight: () => [] }),
+    ]);
+  });
+
+interface Prepared {
+  readonly settings: AppConfig;
+  readonly data: EmbeddedData.Embedded;
+}
+
 const withSettings = (command: WithService): Effect.Effect<number> => {
   const service = chosen(command.service);
   if (Either.isLeft(service)) {
     // Among all that is wrong, and a problem by itself where it is the only one.
-    return Effect.match(ConfigCheck.load("auth", environment), {
+    return Effect.match(prepared("auth"), {
       onFailure: misconfigured,
       onSuccess: () => misconfigured(service.left),
     });
   }
   const name = service.right;
-  if (name === undefined && command._tag !== "HealthCheck") {
-    return Effect.sync(() => misused("No service chosen"));
-  }
-  return Effect.matchEffect(ConfigCheck.load(name ?? "auth", environment), {
+  if (command._tag === "HealthCheck") return checkHealth(name);
+  if (name === undefined) return Effect.sync(() => misused("No service chosen"));
+  return Effect.matchEffect(prepared(name), {
     onFailure: (problems) => Effect.sync(() => misconfigured(problems)),
-    onSuccess: (settings) => {
-      switch (command._tag) {
-        case "Check":
-          return Effect.matchEffect(EmbeddedData.load(settings.dataFile), {
-            onFailure: ({ message }) => Effect.sync(() => misconfigured([message])),
-            onSuccess: () => show(ConfigCheck.report(environment).join("\n")),
-          });
-        case "HealthCheck":
-          return Effect.map(
-            isHealthy(name, settings),
-            (healthy) => healthy ? exitCode.ok : exitCode.unhealthy,
-          );
-        case "Run":
-          return name === undefined ? Effect.succeed(exitCode.usage) : run(name, settings);
-      }
-    },
+    onSuccess: ({ settings, data }) =>
+      command._tag === "Check"
+        ? show(ConfigCheck.report(environment).join("\n"))
+        : run(name, settings, data),
   });
 };
+
+/** Needs no data: those are the running service's. */
+const checkHealth = (service: ServiceName | undefined): Effect.Effect<number> =>
+  Effect.matchEffect(ConfigCheck.load(service ?? "auth", environment), {
+    onFailure: (problems) => Effect.sync(() => misconfigured(problems)),
+    onSuccess: (settings) =>
+      Effect.map(
+        isHealthy(service, settings),
+        (healthy) => healthy ? exitCode.ok : exitCode.unhealthy,
+      ),
+  });
 
 const logging = (service: ServiceName, settings: AppConfig): Layer.Layer<Logging> => {
   const isTerminal = Deno.stdout.isTerminal();
@@ -121,11 +141,14 @@ const logging = (service: ServiceName, settings: AppConfig): Layer.Layer<Logging
   });
 };
 
-const run = (service: ServiceName, settings: AppConfig): Effect.Effect<number> =>
+const run = (
+  service: ServiceName,
+  settings: AppConfig,
+  data: EmbeddedData.Embedded,
+): Effect.Effect<number> =>
   Effect.gen(function* () {
     yield* survive;
     const stop = yield* stopSignal;
-    const data = yield* EmbeddedData.load(settings.dataFile);
     const isDemo = ConfigCheck.needsDemoSecret(settings, service);
     const secured = isDemo ? { ...settings, jwtSecret: yield* ConfigCheck.demoSecret } : settings;
     if (isDemo) yield* Effect.promise(() => printDemoToken(secured, data));
@@ -145,7 +168,9 @@ const run = (service: ServiceName, settings: AppConfig): Effect.Effect<number> =
         exitCode.failed,
       )
     ),
-    Effect.provide(logging(service, settings)),
+    Effect.provide(
+      Layer.provideMerge(telemetry(settings, service), logging(service, settings)),
+    ),
   );
 
 /** Ends with the first signal to stop; the process itself with the second. */

@@ -3,12 +3,13 @@
  *
  * Keeps serving afterwards until Ctrl-C; with `--exit` it ends with 0 if the story held, else 1.
  */
-import { Effect, Fiber, Redacted } from "effect";
+import { Effect, Fiber, Layer, Redacted } from "effect";
 import { SignJWT } from "jose";
 import * as App from "../../src/App.ts";
 import * as ConfigCheck from "../../src/ConfigCheck.ts";
 import * as EmbeddedData from "../../src/EmbeddedData.ts";
 import { Logging } from "../../src/operations/Logging.ts";
+import { Telemetry } from "../../src/operations/Telemetry.ts";
 import { eventually } from "../support/eventually.ts";
 import { TokenEndpoints, UnpluggableStore } from "./Outage.ts";
 import { play, say } from "./Story.ts";
@@ -56,7 +57,7 @@ const logFile = await Deno.makeTempFile({ prefix: "amicis-demo-", suffix: ".log"
 const sink = await Deno.open(logFile, { append: true });
 const services = Effect.runFork(
   App.run("all", settings, backends).pipe(
-    Effect.provide(Logging.layer({ writer: { sink } })),
+    Effect.provide(Layer.merge(Telemetry.layerOff, Logging.layer({ writer: { sink } }))),
   ),
 );
 
