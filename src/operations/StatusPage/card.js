@@ -2,7 +2,7 @@
  * The card of one breaker. It is made once and changed in place, so that the focus stays where it is
  * while numbers change.
  */
-import { chartTitle, makeSeries, outlines } from "./chart.js";
+import { chartText, chartTitle, makeSeries, outlines } from "./chart.js";
 import { count, modes, next, percent, rate, shortSentence, span } from "./text.js";
 
 export const byId = (id) => document.getElementById(id);
@@ -82,14 +82,7 @@ export const makeCard = (name, onControl) => {
       if (path.getAttribute("d") !== paths[kind]) path.setAttribute("d", paths[kind]);
     }
     setText(parts.title, chartTitle(series.sums()));
-    setText(
-      parts.chartText,
-      most === 0
-        ? `No calls in the last ${span(series.length(now))}`
-        : `Calls a second over the last ${span(series.length(now))}, at most ${
-          most < 1 ? "1" : count(Math.round(most))
-        }`,
-    );
+    setText(parts.chartText, chartText(series.length(now), most));
   };
 
   return {

@@ -4,7 +4,7 @@
  * The feed tells totals only, so a bar is the difference of two pictures over the time between
  * them: none is lost when a picture is missed, and the bar is as wide as that time.
  */
-import { count, plural } from "./text.js";
+import { count, plural, span } from "./text.js";
 
 const minute = 60_000;
 const width = 120;
@@ -60,6 +60,14 @@ export const outlines = (bars, now) => {
     }
   }
   return { paths, most };
+};
+
+/** What is drawn, and its scale; `length` (ms) is how far back it reaches. */
+export const chartText = (length, most) => {
+  if (length === 0) return "Calls a second, from now on";
+  const past = length > 59_000 ? "minute" : span(length);
+  if (most === 0) return `No calls in the last ${past}`;
+  return `Calls a second over the last ${past}, at most ${count(Math.max(1, Math.round(most)))}`;
 };
 
 /** What the bars say, for those who do not see them. */

@@ -69,10 +69,10 @@ export const modes = {
 
 /** What an operator may do, in the order in which it is offered. */
 export const actions = {
-  auto: ["Automatic", "Opens and closes by itself. Ends every other choice."],
+  auto: ["Automatic", "Opens and closes by itself; ends what was set by hand."],
   open: ["Force open", "Turns every call away until another choice is made."],
   close: ["Close", "Lets calls through now; may open again by itself."],
-  reset: ["Reset", "Closes, and forgets the recent calls."],
+  reset: ["Reset", "As new: closed, automatic, nothing counted."],
   disable: ["Disable", "Lets every call through and counts none."],
   observe: ["Observe only", "Counts, never opens, and says when it would have."],
 };
@@ -90,10 +90,11 @@ export const rate = ({ state, mode, counts, failureRate }) => {
 };
 
 /** When an open or half-open breaker lets a call through again; "" for a closed one. */
-export const next = ({ state, openUntil }, now) => {
+export const next = (breaker, now) => {
+  const { state, openUntil } = breaker;
   if (state === "half-open") return "Trying a few calls now";
   if (state !== "open") return "";
   if (openUntil === null) return "Turns every call away until an operator ends it";
-  if (openUntil <= now) return "The next call is a trial";
+  if (openUntil <= now) return `The next call is a trial`;
   return `Next trial in ${span(openUntil - now)}`;
 };

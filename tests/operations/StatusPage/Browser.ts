@@ -49,6 +49,13 @@ export class Browser implements AsyncDisposable {
 
   /** Opens a page in a profile of its own, and waits for its first picture. */
   async open(url: string, screen: Screen = {}): Promise<Viewer> {
+    const viewer = await this.openEarly(url, screen);
+    await viewer.awaitText("#link", /^live$/);
+    return viewer;
+  }
+
+  /** The same without the waiting. */
+  async openEarly(url: string, screen: Screen = {}): Promise<Viewer> {
     const { width = 1280, height = 800, scheme = "light", isPhone = false } = screen;
     const options: BrowserContextOptions = {
       viewport: { width, height },
@@ -59,7 +66,6 @@ export class Browser implements AsyncDisposable {
     const context = await this.#chromium.newContext(options);
     const viewer = new Viewer(await context.newPage(), new URL(url).origin);
     await viewer.page.goto(url);
-    await viewer.awaitText("#link", /^live$/);
     return viewer;
   }
 

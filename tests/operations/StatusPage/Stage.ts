@@ -51,7 +51,7 @@ export class Stage implements AsyncDisposable {
       MONGODB_TIMEOUT: "500ms",
       RETRY_INITIAL_DELAY: "20ms",
       BREAKER_OPEN_JITTER: "0",
-      MONGODB_BREAKER_OPEN_FOR: "3s",
+      MONGODB_BREAKER_OPEN_FOR: "5s",
       ADMIN_TOKEN: adminToken,
       ...env,
     };
