@@ -28,7 +28,7 @@ const makeServer = (service) => {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
     },
-    pino.destination({ dest: setting("LOG_FILE"), sync: false, minLength: 16_384 }),
+    pino.destination({ dest: setting("LOG_FILE"), sync: false, minLength: 8_192 }),
   );
   const server = Fastify({
     loggerInstance: log,
