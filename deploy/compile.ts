@@ -19,8 +19,9 @@ const permissions = [
   "--deny-net=169.254.169.254,169.254.170.2,[fd00:ec2::254],metadata.google.internal",
   // DATA_FILE and the files that connection strings name (tlsCAFile).
   "--allow-read",
-  // The MongoDB handshake names the host's platform.
-  "--allow-sys=hostname,osRelease,cpus,networkInterfaces",
+  // The MongoDB handshake names the host's platform, and looks whether it is a container's: a check
+  // of a file's access, for which the runtime asks who it is.
+  "--allow-sys=hostname,osRelease,cpus,networkInterfaces,uid,gid",
 ];
 
 const { success, code } = await new Deno.Command(

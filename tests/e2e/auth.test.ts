@@ -27,7 +27,7 @@ describe("auth", needs("redis-server", "secantusdb", "openssl"), () => {
     MONGODB_URI: mongo.url,
     REDIS_URL: redis.url,
     TOKEN_CACHE_KEY: key(1),
-    TOKEN_EXCHANGE_TIMEOUT: "300ms",
+    TOKEN_EXCHANGE_TIMEOUT: "700ms",
     RETRY_INITIAL_DELAY: "10ms",
     RATE_LIMIT_BURST: "10000",
     // The cases below fail one after the other; opening has tests of its own.

@@ -56,7 +56,7 @@ describe("auth in an outage", needs("redis-server", "secantusdb"), () => {
         REDIS_URL: redis.url,
         TOKEN_CACHE_KEY: cacheKey,
         MONGODB_TIMEOUT: "500ms",
-        TOKEN_EXCHANGE_TIMEOUT: "300ms",
+        TOKEN_EXCHANGE_TIMEOUT: "700ms",
         RETRY_INITIAL_DELAY: "10ms",
         ...env,
       },

@@ -41,7 +41,12 @@ describe("openapi", () => {
     [routing, auth] = await Promise.all([
       Amicis.start({
         service: "routing",
-        env: { DATA_FILE: file, ADMIN_TOKEN: adminToken, RATE_LIMIT_BURST: "30" },
+        env: {
+          DATA_FILE: file,
+          ADMIN_TOKEN: adminToken,
+          RATE_LIMIT_BURST: "30",
+          RATE_LIMIT_RPS: "0.1",
+        },
       }),
       Amicis.start({
         service: "auth",

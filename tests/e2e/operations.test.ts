@@ -68,10 +68,14 @@ describe("health", () => {
   });
 
   it("of auth has exactly the documented fields", async () => {
+    const file = await Deno.makeTempFile({ suffix: ".json" });
+    const tenants = [tenant("ikea", `http://127.0.0.1:${deadPort}/token`)];
+    await Deno.writeTextFile(file, JSON.stringify({ tenants, stores: [] }));
     await using amicis = await Amicis.start({
       service: "auth",
-      env: { TOKEN_EXCHANGE_TIMEOUT: "300ms", RETRY_MAX_ATTEMPTS: "1" },
+      env: { RETRY_MAX_ATTEMPTS: "1", DATA_FILE: file },
     });
+    await Deno.remove(file);
     const body = { userToken: "ikea:shopper" };
     await amicis.ask("/auth/exchange", { method: "POST", body });
     const { status, json } = await amicis.ask("/health");

@@ -1,9 +1,11 @@
 /** The routing service's wire contract, on real Redis and MongoDB-protocol servers. */
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import assert from "node:assert/strict";
 import { ask as askRaw } from "../http/support/RawHttp.ts";
 import { Amicis } from "../support/Amicis.ts";
 import { eventually } from "../support/eventually.ts";
 import { afterAll, beforeAll, describe, it } from "../support/it.ts";
+import { freePort, releasePort } from "../support/ports.ts";
 import { MongoServer } from "../support/servers/MongoServer.ts";
 import { Redis } from "../support/servers/Redis.ts";
 import { needs } from "../support/Tools.ts";
@@ -459,6 +461,63 @@ describe("routing", needs("redis-server", "secantusdb"), () => {
     assert.equal((await limited.ask("/health")).status, 200, "operations");
     const page = await limited.metrics();
     assert.equal(page.value("rate_limit_rejections_total", { service: "routing" }), 1);
+  });
+
+  it("verifies with a key set, also one that comes late, and then takes no shared secret", async () => {
+    const port = freePort();
+    const pairs = await Promise.all(
+      ["RS256", "ES256", "EdDSA"].map(async (alg) => ({
+        alg,
+        ...await generateKeyPair(alg, { extractable: true }),
+      })),
+    );
+    const keys = await Promise.all(
+      pairs.map(async ({ alg, publicKey }) => ({ ...await exportJWK(publicKey), alg, kid: alg })),
+    );
+    const sign = async (alg: string, kid: string, key: CryptoKey) => {
+      const token = new SignJWT({ tenantId: "ikea" }).setProtectedHeader({ alg, kid });
+      return await token.setSubject("shopper").setExpirationTime("1h").sign(key);
+    };
+    await using amicis = await Amicis.start({
+      service: "routing",
+      env: {
+        JWT_SECRET: "",
+        JWT_JWKS_URL: `http://127.0.0.1:${port}/keys`,
+        JWKS_BREAKER_OPEN_FOR: "500ms",
+      },
+    });
+    const ask = (token: string) =>
+      amicis.ask("/api/v1/stores", { headers: { authorization: `Bearer ${token}` } });
+    const [first] = pairs;
+    assert.ok(first !== undefined);
+    const token = await sign("RS256", "RS256", first.privateKey);
+    assertProblem(await ask(token), 503, "Service temporarily unavailable");
+
+    const server = Deno.serve(
+      { hostname: "127.0.0.1", port, onListen: () => {} },
+      () => Response.json({ keys }),
+    );
+    try {
+      await eventually(async () => assert.equal((await ask(token)).status, 200));
+      for (const { alg, privateKey } of pairs) {
+        const answer = await ask(await sign(alg, alg, privateKey));
+        assert.equal(answer.status, 200, alg);
+      }
+      const stranger = await generateKeyPair("RS256");
+      const forged = await ask(await sign("RS256", "RS256", stranger.privateKey));
+      assertProblem(forged, 401, "Token is invalid");
+      // The oldest trick: the public key as the shared secret of another algorithm.
+      const asSecret = await tokenOf("ikea", { secret: JSON.stringify(keys[0]) });
+      assertProblem(await ask(asSecret), 401, "Token is invalid");
+      assertProblem(await ask(await tokenOf("ikea")), 401, "Token is invalid");
+    } finally {
+      await server.shutdown();
+      releasePort(port);
+    }
+    const { alg, privateKey } = first;
+    assert.equal((await ask(await sign(alg, alg, privateKey))).status, 200, "keys are kept");
+    const { circuitBreakers } = await amicis.health();
+    assert.deepEqual(Object.keys(circuitBreakers), ["mongodb", "redis"]);
   });
 
   it("checks issuer and audience when they are set", async () => {
