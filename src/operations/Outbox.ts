@@ -204,13 +204,11 @@ export const make = (
           yield* draining.open;
           // A finalizer runs this, and what must not be interrupted cannot be timed out either.
           const done = yield* Effect.timeoutOption(Effect.interruptible(idle.await), within);
-          if (Option.isNone(done)) {
-            yield* Effect.logWarning("Telemetry not delivered", {
-              exporter,
-              error: "the process ends",
-              count: pending,
-            });
-          }
+          if (Option.isSome(done)) return;
+          const error = "the process ends";
+          yield* Effect.logWarning("Telemetry not delivered", { exporter, error, count: pending });
+          // What is on its way is counted when it is interrupted.
+          for (const { signal, items } of yield* Queue.takeAll(queue)) drop(signal, items);
         }),
     };
   });
