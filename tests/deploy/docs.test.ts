@@ -11,7 +11,7 @@ const tools = await deployTools();
 const root = new URL("../../", import.meta.url);
 const read = (path: string) => Deno.readTextFile(new URL(path, root));
 const directory = "docs/operations/";
-const names = ["deployment.md", "observability.md", "runbooks.md"];
+const names = ["deployment.md", "observability.md", "runbooks.md", "tracing.md"];
 const pages = new Map(
   await Promise.all(names.map(async (name) => [name, await read(directory + name)] as const)),
 );
@@ -36,7 +36,7 @@ const families = Effect.gen(function* () {
 }).pipe(
   Effect.provide(
     Layer.provideMerge(
-      Metrics.layer({ service: "routing", logLinesDropped: () => 0 }),
+      Metrics.layer({ service: "routing", logLinesDropped: () => 0, telemetryDropped: () => [] }),
       CircuitBreakers.layer({}),
     ),
   ),
@@ -53,7 +53,7 @@ describe("docs/operations", () => {
   it("names in queries only metrics that are exported", async () => {
     const known = new Set((await Effect.runPromise(families)).map((row) => row.split(" ")[0]));
     const pattern =
-      /\b(?:circuit_breaker|retry|http|cache|dependency|bulkhead|rate_limit|process|log_lines|fallbacks)_[a-z_]+/g;
+      /\b(?:circuit_breaker|retry|http|cache|dependency|bulkhead|rate_limit|process|log_lines|fallbacks|telemetry)_[a-z_]+/g;
     const named = new Set(all.match(pattern)?.map((name) => name.replace(/_(bucket|count)$/, "")));
     assert.ok(named.size > 10);
     assert.deepEqual([...named].filter((name) => !known.has(name)), []);
@@ -73,7 +73,7 @@ describe("docs/operations", () => {
 
   it("names only settings that exist", () => {
     const ours =
-      /\b(?:BREAKER|RETRY|CACHE|RATE_LIMIT|MONGODB|REDIS|TOKEN|NEAR|SHUTDOWN|ACCESS|JWT|ADMIN|MANAGEMENT|DATA|AUTH)_[A-Z_]+\b/g;
+      /\b(?:BREAKER|RETRY|CACHE|RATE_LIMIT|MONGODB|REDIS|TOKEN|NEAR|SHUTDOWN|ACCESS|JWT|ADMIN|MANAGEMENT|DATA|AUTH|OTEL|APPLICATIONINSIGHTS)_[A-Z_]+\b/g;
     const named = new Set(all.match(ours));
     assert.ok(named.size > 15);
     assert.deepEqual([...named].filter((name) => !environmentNames.includes(name)), []);

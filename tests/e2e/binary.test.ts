@@ -7,9 +7,12 @@ import { afterAll, beforeAll, describe, it } from "../support/it.ts";
 import { freePort, releasePort } from "../support/ports.ts";
 import { MongoServer } from "../support/servers/MongoServer.ts";
 import { Redis } from "../support/servers/Redis.ts";
+import { TelemetryReceiver } from "../support/servers/TelemetryReceiver.ts";
 import { TokenEndpoint } from "../support/servers/TokenEndpoint.ts";
 import { needs } from "../support/Tools.ts";
+import { accepted, itemsOf } from "../support/wire/AppInsightsItems.ts";
 import { bearer } from "../support/wire/Jwt.ts";
+import { spansOf } from "../support/wire/OtlpJson.ts";
 import { assertProblem } from "./support/Problems.ts";
 import { database, insertStores, tenant } from "./support/Shops.ts";
 
@@ -117,6 +120,9 @@ describe("binary", { ignore: binary === undefined }, () => {
         REDIS_URL: "redis://:look-for@cache",
         ADMIN_TOKEN: "look-for-this-token",
         TOKEN_CACHE_KEY: btoa("look-for".repeat(4)),
+        OTEL_EXPORTER_OTLP_HEADERS: "x-api-key=look-for",
+        APPLICATIONINSIGHTS_CONNECTION_STRING:
+          "InstrumentationKey=00000000-1111-2222-3333-444444444444;ApplicationId=look-for",
       };
       const { code, stdout, stderr } = await run(["--service=all", "--check"], {
         ...secrets,
@@ -149,6 +155,27 @@ describe("binary", { ignore: binary === undefined }, () => {
   });
 
   describe("services", () => {
+    it("send traces by OTLP and to Application Insights when the environment says so", async () => {
+      await using collector = new TelemetryReceiver();
+      await using insights = new TelemetryReceiver(accepted);
+      const key = "00000000-1111-2222-3333-444444444444";
+      await using amicis = await start({
+        service: "routing",
+        env: {
+          OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+          APPLICATIONINSIGHTS_CONNECTION_STRING:
+            `InstrumentationKey=${key};IngestionEndpoint=${insights.url}`,
+        },
+      });
+      const path = "/api/v1/route?storeId=berlin-01";
+      assert.equal((await amicis.ask(path, { headers: await bearer("ikea") })).status, 200);
+      assert.equal((await amicis.stop()).code, 0);
+      const request = spansOf(collector.deliveries).find(({ kind }) => kind === "server");
+      assert.equal(request?.name, "GET /api/v1/route");
+      const item = itemsOf(insights.deliveries, key).find(({ type }) => type === "RequestData");
+      assert.equal(item?.data.id, request?.spanId);
+    });
+
     it("run on embedded data with a demo token, and answer their health checks", async () => {
       await using amicis = await start({ service: "all", env: { JWT_SECRET: "" } });
       const token = /^Demo token of tenant "ikea": (\S+)$/m.exec(amicis.stderr)?.[1];
