@@ -15,7 +15,8 @@ export class CircuitOpen extends Data.TaggedError("CircuitOpen")<{
   /** Marks an error of a guard that never reached the dependency: neutral to breakers around it. */
   readonly refused = true;
   override get message(): string {
-    return `Circuit breaker "${this.breaker}" is ${this.reason}`;
+    const state = this.reason === "forced" ? "forced open" : this.reason;
+    return `Circuit breaker "${this.breaker}" is ${state}`;
   }
 }
 

@@ -4,7 +4,7 @@
  * Zero is a value, never "use the default"; only `undefined` means the default. All faults are
  * reported at once. Durations above 100 years count as 100 years, so nothing can overflow.
  */
-import { Data, Duration, Effect, Either } from "effect";
+import { Data, Duration, Effect, Either, Inspectable } from "effect";
 
 /** Thresholds and times of one breaker. Every member has a default in {@link defaults}. */
 export interface Settings {
@@ -82,7 +82,7 @@ export class InvalidSettings extends Data.TaggedError("InvalidSettings")<{
 }> {
   override get message(): string {
     const list = this.problems.map(({ setting, value, rule }) =>
-      `${setting} is ${String(value)} but ${rule}`
+      `${setting} is ${Inspectable.toStringUnknown(value, 0)} but ${rule}`
     );
     return `Cannot make circuit breaker "${this.breaker}": ${list.join("; ")}`;
   }

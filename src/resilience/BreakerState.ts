@@ -147,10 +147,13 @@ export const countsAt = (rules: Rules, state: State, now: number): Counts => {
   }
 };
 
-/** How long an opening lasts, in milliseconds: doubled per failed recovery, then jittered. */
+/**
+ * How long an opening lasts, in milliseconds: doubled per failed recovery, then jittered by whole
+ * milliseconds, so that it ends exactly when `openUntil` says.
+ */
 const openingLength = (rules: Rules, failedRecoveries: number, cause: Settle): number => {
   const grown = Math.min(rules.openFor * 2 ** Math.min(failedRecoveries, 60), rules.openForMax);
-  const jittered = grown * (1 + rules.openJitter * cause.jitter);
+  const jittered = grown + Math.floor(grown * rules.openJitter * cause.jitter);
   return Math.max(jittered, Math.min(cause.retryAfter, longestHint));
 };
 

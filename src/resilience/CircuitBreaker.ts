@@ -189,7 +189,8 @@ class Breaker implements CircuitBreaker {
           : counts.totalFailures / counts.requests,
         rejected: this.#rejected,
         stateChangedAt: this.#stateChangedAt,
-        openUntil: isTimed ? Math.round(clock.unsafeCurrentTimeMillis() + state.until - now) : null,
+        // Rounded up: a call at that time must be admitted.
+        openUntil: isTimed ? Math.ceil(clock.unsafeCurrentTimeMillis() + state.until - now) : null,
       });
     });
   }
@@ -263,7 +264,7 @@ class Breaker implements CircuitBreaker {
 
   /**
    * Asks `classify` and settles. If it throws, its defect passes and the call is a failure. It has
-   * no say in an interruption: neutral alone, a failure with any error or defect beside it.
+   * no say in an interruption: neutral alone, a failure with an error or defect beside it.
    */
   #judge<A, E>(
     clock: Clock.Clock,
@@ -272,11 +273,14 @@ class Breaker implements CircuitBreaker {
     classify: (exit: Exit.Exit<A, E>) => Outcome,
   ): void {
     let outcome: Outcome = "failure";
+    let hints = noHints;
     try {
-      if (Exit.isSuccess(exit) || !Cause.isInterrupted(exit.cause)) outcome = classify(exit);
-      else if (Cause.isInterruptedOnly(exit.cause)) outcome = "neutral";
+      const isInterrupted = Exit.isFailure(exit) && Cause.isInterrupted(exit.cause);
+      outcome = isInterrupted ? classifyExit(exit) : classify(exit);
+      // An error's own getters may throw, too.
+      if (outcome === "failure") hints = hintsOf(exit);
     } finally {
-      this.#settle(clock, admission, outcome, outcome === "failure" ? hintsOf(exit) : noHints);
+      this.#settle(clock, admission, outcome, hints);
     }
   }
 

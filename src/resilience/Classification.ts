@@ -4,18 +4,20 @@
  * Errors are recognised by their properties, so that a caller's own classes can carry them:
  * `refused: true` (a guard turned the call away), `timedOut: true`, `retryAfter: Duration`.
  */
-import { Cause, Duration, Exit } from "effect";
+import { Cause, Chunk, Duration, Exit } from "effect";
 import type { Outcome } from "./BreakerState.ts";
 
 /** Neutral for interruption alone and for refusals by an inner guard; else what the exit says. */
 export const classifyExit = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return "success";
-  if (Cause.isInterruptedOnly(exit.cause)) return "neutral";
-  return refusedOnly(exit.cause) ? "neutral" : "failure";
+  const { cause } = exit;
+  return Cause.isInterruptedOnly(cause) || isRefusedOnly(cause) ? "neutral" : "failure";
 };
 
-const refusedOnly = (cause: Cause.Cause<unknown>): boolean =>
-  cause._tag === "Fail" && flag(cause.error, "refused");
+/** Of calls made side by side all may be refused, or one may be and the others be interrupted. */
+const isRefusedOnly = (cause: Cause.Cause<unknown>): boolean =>
+  Cause.isFailure(cause) && !Cause.isDie(cause) &&
+  Chunk.every(Cause.failures(cause), (error) => flag(error, "refused"));
 
 const flag = (error: unknown, name: "refused" | "timedOut"): boolean =>
   typeof error === "object" && error !== null && Reflect.get(error, name) === true;

@@ -197,6 +197,19 @@ describe("CircuitBreaker open", () => {
       assert.equal((yield* breaker.snapshot).rejected, 4);
     }));
 
+  it.effect("D16 a jittered opening ends at exactly the openUntil it shows", () =>
+    Effect.gen(function* () {
+      for (let i = 0; i < 50; i += 1) {
+        const breaker = yield* make({ openJitter: 1 });
+        yield* run(breaker, "FFFFF");
+        const until = (yield* openUntil(breaker)) ?? NaN;
+        yield* at(until - 1);
+        yield* rejection(breaker);
+        yield* at(until);
+        assert.equal(yield* run(breaker, "S"), "S");
+      }
+    }));
+
   it.effect("D16 with jitter 0.1 openings lie from 30 to 33 s and differ between breakers", () =>
     Effect.gen(function* () {
       const lengths: Array<number> = [];

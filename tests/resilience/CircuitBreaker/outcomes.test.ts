@@ -1,6 +1,6 @@
 /** Conformance F: late results, interruption, defects, and who says what an outcome is. */
 import assert from "node:assert/strict";
-import { Cause, Data, Effect, Exit, Fiber, TestClock } from "effect";
+import { Cause, Data, type Duration, Effect, Exit, Fiber, TestClock } from "effect";
 import * as CircuitBreaker from "../../../src/resilience/CircuitBreaker.ts";
 import { describe, it } from "../../support/it.ts";
 import {
@@ -382,6 +382,36 @@ describe("CircuitBreaker outcomes", () => {
         assert.equal((yield* breaker.totals).failures, before + 1);
         assert.equal(yield* state(breaker), isTrial ? "open" : "closed");
       }
+    }));
+
+  it.effect("F14 an error whose own getter throws still gives its place back, as a failure", () =>
+    Effect.gen(function* () {
+      const breaker = yield* make({ halfOpenMax: 1, openFor: 0 });
+      yield* run(breaker, "FFFFF");
+      const error = {
+        get retryAfter(): Duration.Duration {
+          throw new Error("unreadable");
+        },
+      };
+      assert.ok(Exit.isFailure(yield* Effect.exit(breaker.protect(Effect.fail(error)))));
+      assert.equal(yield* state(breaker), "open");
+      assert.equal(yield* run(breaker, "S"), "S");
+    }));
+
+  it.effect("G19 calls made side by side and all refused by an inner guard are neutral", () =>
+    Effect.gen(function* () {
+      const inner = yield* make();
+      const outer = yield* make();
+      yield* inner.control("open");
+      const refused = inner.protect(Effect.void);
+      const together = { concurrency: "unbounded", discard: true } as const;
+      for (const calls of [[refused, refused], [refused, Effect.never], [Effect.never, refused]]) {
+        yield* Effect.exit(outer.protect(Effect.all(calls, together)));
+      }
+      assert.deepEqual(yield* counts(outer), zero);
+      const cause = Cause.parallel(Cause.fail(yield* rejection(inner)), Cause.fail("down"));
+      yield* Effect.exit(outer.protect(Effect.failCause(cause)));
+      assert.deepEqual(yield* counts(outer), { requests: 1, successes: 0, failures: 1 });
     }));
 
   it.effect("F15 when not admitted, the effect is never run", () =>
