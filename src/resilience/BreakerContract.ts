@@ -88,6 +88,11 @@ export interface CircuitBreaker {
   readonly snapshot: Effect.Effect<Snapshot>;
   readonly totals: Effect.Effect<Totals>;
   readonly control: (action: Action) => Effect.Effect<void>;
+  /**
+   * Makes an opening due, so that the next call is a trial; a Retry-After that came with it is kept.
+   * Closes nothing, touches no forced opening, makes no change. False when nothing was hastened.
+   */
+  readonly hasten: Effect.Effect<boolean>;
   /** Changes from the moment of subscription on; a slow reader loses the oldest beyond 1,024. */
   readonly changes: Stream.Stream<StateChange>;
   /** Calls `listener` synchronously on each change; the answer takes it off again. */

@@ -53,6 +53,8 @@ export interface Open {
   readonly until: number;
   /** The counts that tripped it, or that a forced opening found. */
   readonly counts: Counts;
+  /** Before this (monotonic milliseconds) the dependency asked not to be called; not hastened. */
+  readonly notBefore: number;
   /** Failed recoveries since the last close: the exponent of the opening's length. */
   readonly failedRecoveries: number;
 }
@@ -90,6 +92,8 @@ export type Event =
     /** Uniform in [0, 1): the share of the jitter an opening caused by this result takes. */
     readonly jitter: number;
   }
+  /** Somebody has seen the dependency live: an opening need not be waited for. */
+  | { readonly _tag: "Hasten" }
   | { readonly _tag: "Control"; readonly action: Action };
 
 export type Settle = Extract<Event, { readonly _tag: "Settle" }>;
@@ -151,10 +155,9 @@ export const countsAt = (rules: Rules, state: State, now: number): Counts => {
  * How long an opening lasts, in milliseconds: doubled per failed recovery, then jittered by whole
  * milliseconds, so that it ends exactly when `openUntil` says.
  */
-const openingLength = (rules: Rules, failedRecoveries: number, cause: Settle): number => {
+const openingLength = (rules: Rules, failedRecoveries: number, jitter: number): number => {
   const grown = Math.min(rules.openFor * 2 ** Math.min(failedRecoveries, 60), rules.openForMax);
-  const jittered = grown + Math.floor(grown * rules.openJitter * cause.jitter);
-  return Math.max(jittered, Math.min(cause.retryAfter, longestHint));
+  return grown + Math.floor(grown * rules.openJitter * jitter);
 };
 
 const tripped = (
@@ -164,14 +167,18 @@ const tripped = (
   failedRecoveries: number,
   cause: Settle,
   now: number,
-): Open => ({
-  _tag: "open",
-  epoch: state.epoch + 1,
-  mode: "auto",
-  until: now + openingLength(rules, failedRecoveries, cause),
-  counts,
-  failedRecoveries,
-});
+): Open => {
+  const notBefore = now + Math.min(cause.retryAfter, longestHint);
+  return {
+    _tag: "open",
+    epoch: state.epoch + 1,
+    mode: "auto",
+    until: Math.max(now + openingLength(rules, failedRecoveries, cause.jitter), notBefore),
+    counts,
+    notBefore,
+    failedRecoveries,
+  };
+};
 
 /**
  * A closed state with one more result, whatever follows from it. From a success that was not slow
@@ -262,6 +269,7 @@ const control = (rules: Rules, state: State, action: Action, now: number): State
         mode: "forced-open",
         until: now,
         counts: countsAt(rules, state, now),
+        notBefore: now,
         failedRecoveries: state._tag === "closed" ? 0 : state.failedRecoveries,
       };
     case "close":
@@ -284,6 +292,13 @@ const control = (rules: Rules, state: State, action: Action, now: number): State
   }
 };
 
+/** Due now, or when the dependency's own hint ends. A forced opening is its operator's alone. */
+const hasten = (state: State, now: number): State => {
+  if (state._tag !== "open" || state.mode !== "auto") return state;
+  const until = Math.max(now, state.notBefore);
+  return until < state.until ? { ...state, until } : state;
+};
+
 /** Uniform in [0, 1) from a seed and an epoch (splitmix32), so that {@link step} stays pure. */
 export const uniform = (seed: number, epoch: number): number => {
   let hash = (seed + Math.imul(epoch, 0x9e3779b9)) | 0;
@@ -303,6 +318,8 @@ export const step = (rules: Rules) => (state: State, event: Event, now: number):
       return ask(rules, state, now);
     case "Control":
       return control(rules, state, event.action, now);
+    case "Hasten":
+      return hasten(state, now);
     case "Settle":
       if (event.epoch !== state.epoch) return state;
       if (state._tag === "closed") return settleClosed(rules, state, event, now);

@@ -55,6 +55,7 @@ const noListeners: ReadonlyArray<Listener> = [];
 type Refusal = Exit.Exit<never, CircuitOpen>;
 
 const ask: Event = { _tag: "Ask" };
+const hasten: Event = { _tag: "Hasten" };
 
 class Breaker implements CircuitBreaker {
   readonly #cell: MutableRef.MutableRef<State>;
@@ -216,6 +217,14 @@ class Breaker implements CircuitBreaker {
         this.#commit(clock, now, state, next, "control");
         return Effect.void;
       });
+  }
+
+  get hasten(): Effect.Effect<boolean> {
+    return Effect.clockWith((clock) => {
+      const state = this.#cell.current;
+      this.#cell.current = this.#next(state, hasten, monotonicMillis(clock));
+      return Effect.succeed(this.#cell.current !== state);
+    });
   }
 
   get changes(): Stream.Stream<StateChange> {

@@ -53,6 +53,7 @@ export class NaiveBreaker {
   #results: Array<Result> = [];
   #hasObserved = false;
   #openUntil = 0;
+  #hintUntil = 0;
   #frozen = { requests: 0, successes: 0, failures: 0, runS: 0, runF: 0 };
   #failedRecoveries = 0;
   #trials: Array<NaiveCall> = [];
@@ -205,7 +206,15 @@ export class NaiveBreaker {
     }
     this.#enter("open", counts.requests, false);
     this.#frozen = counts;
-    this.#openUntil = this.now + Math.max(length, Math.min(retryAfter, fiveMinutes));
+    this.#hintUntil = this.now + Math.min(retryAfter, fiveMinutes);
+    this.#openUntil = Math.max(this.now + length, this.#hintUntil);
+  }
+
+  hasten(): boolean {
+    const due = Math.max(this.now, this.#hintUntil);
+    if (this.state !== "open" || this.mode !== "auto" || due >= this.#openUntil) return false;
+    this.#openUntil = due;
+    return true;
   }
 
   #tell(from: Name, to: Name, requests: number, manual: boolean): void {

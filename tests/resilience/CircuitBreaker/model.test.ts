@@ -64,6 +64,7 @@ const command = fc.oneof(
       off: fc.constantFrom(-1, 0, 1),
     }),
   },
+  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("hasten" as const) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -187,6 +188,11 @@ const replay = (settings: NaiveSettings, commands: ReadonlyArray<Command>) =>
               const boundary = all[command.which % Math.max(1, all.length)];
               return Effect.sync(() => boundary !== undefined && setTime(boundary + command.off));
             }
+            case "hasten":
+              return Effect.map(
+                breaker.hasten,
+                (hastened) => assert.equal(hastened, model.hasten(), "hastened"),
+              );
             case "control":
               return Effect.suspend(() => {
                 // The arbitrary lists exactly the actions there are.
