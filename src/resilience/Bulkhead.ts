@@ -6,6 +6,7 @@
  * mask is the whole cost of a call that finds a place (about 0.5 µs).
  */
 import { Data, Duration, Effect } from "effect";
+import type { AdaptiveLimit } from "./AdaptiveLimit.ts";
 import * as InvalidPolicy from "./InvalidPolicy.ts";
 
 /** Every place, and every place to wait, is taken; the call was not made. */
@@ -46,6 +47,12 @@ export interface Occupancy {
   readonly rejections: number;
 }
 
+/** How many calls may run, where that moves; read synchronously. */
+export interface Limited {
+  /** Calls that may run at a time now. */
+  readonly unsafeLimit: () => number;
+}
+
 /** What a guard needs of a bulkhead. */
 export interface Place {
   /** Runs `self` in a place of its own, waits for one if the queue has room, or refuses. */
@@ -54,12 +61,15 @@ export interface Place {
   ) => Effect.Effect<A, E | BulkheadFull, R>;
 }
 
-export interface Bulkhead extends Occupancy, Place {}
+export interface Bulkhead extends Occupancy, Limited, Place {}
 
-/** One bulkhead for each key; its own numbers are the sums over all keys. */
-export interface Keyed<K> extends Occupancy {
-  /** The bulkhead of one key. Costs nothing and holds nothing until it is used. */
-  readonly at: (key: K) => Place;
+/** One bulkhead for each key; its own numbers are the sums over all keys, its limit the lowest. */
+export interface Keyed<K> extends Occupancy, Limited {
+  /**
+   * The bulkhead of one key. Costs nothing and holds nothing until it is used. `adaptive` is the
+   * key's own, always the same one, and takes the place of `maxConcurrent` [none].
+   */
+  readonly at: (key: K, adaptive?: AdaptiveLimit) => Place;
   /** Keys with calls now; a key is forgotten when its last call ends. */
   readonly unsafeSize: () => number;
 }
@@ -109,12 +119,22 @@ class Gate {
   constructor(
     readonly limits: Limits,
     readonly sums: Counters,
+    readonly adaptive: AdaptiveLimit | undefined,
     readonly onIdle: () => void,
   ) {}
 
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Calls that may run now. */
+  get limit(): number {
+    return this.adaptive === undefined ? this.limits.maxConcurrent : this.adaptive.current;
+  }
+
   /** A place, a place to wait, or a refusal. */
   enter(): "in" | Waiter | BulkheadFull {
-    if (this.#inFlight < this.limits.maxConcurrent) {
+    if (this.#inFlight < this.limit) {
       this.#inFlight += 1;
       this.sums.inFlight += 1;
       return "in";
@@ -131,15 +151,18 @@ class Gate {
 
   /** Gives a place back: to the first who waits, or to whoever comes. */
   leave(): void {
-    for (const waiter of this.#waiters) {
-      this.#waiters.delete(waiter);
-      this.sums.waiting -= 1;
-      waiter.isGranted = true;
-      waiter.wake?.();
-      return;
-    }
     this.#inFlight -= 1;
     this.sums.inFlight -= 1;
+    for (const waiter of this.#waiters) {
+      // The limit may have fallen below what is running, or risen by more than this place.
+      if (this.#inFlight >= this.limit) break;
+      this.#waiters.delete(waiter);
+      this.sums.waiting -= 1;
+      this.#inFlight += 1;
+      this.sums.inFlight += 1;
+      waiter.isGranted = true;
+      waiter.wake?.();
+    }
     if (this.#inFlight === 0) this.onIdle();
   }
 
@@ -156,8 +179,10 @@ const granted = (waiter: Waiter): Effect.Effect<void> =>
     else waiter.wake = () => resume(Effect.void);
   });
 
-const hold = <A, E, R>(gate: Gate, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.matchCauseEffect(self, {
+const hold = <A, E, R>(gate: Gate, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  const { adaptive } = gate;
+  const call = adaptive === undefined ? self : adaptive.measure(self, gate.inFlight);
+  return Effect.matchCauseEffect(call, {
     onSuccess: (value) => {
       gate.leave();
       return Effect.succeed(value);
@@ -167,6 +192,7 @@ const hold = <A, E, R>(gate: Gate, self: Effect.Effect<A, E, R>): Effect.Effect<
       return Effect.failCause(cause);
     },
   });
+};
 
 /** `find` is asked in the same step in which the place is taken, so the gate cannot go between. */
 const protect = <A, E, R>(
@@ -207,16 +233,18 @@ const checked = (dependency: string, settings: Required & Partial<KeyedSettings>
     rules,
   );
 
-/** One bulkhead for all calls of `dependency`. */
+/** One bulkhead for all calls of `dependency`; `adaptive` takes the place of `maxConcurrent` [none]. */
 export const make = (
   dependency: string,
   settings: Required & Partial<Settings>,
+  adaptive?: AdaptiveLimit,
 ): Effect.Effect<Bulkhead, InvalidPolicy.InvalidPolicy> =>
   Effect.map(Effect.suspend(() => checked(dependency, settings)), (valid) => {
     const occupancy = new Counters();
-    const gate = new Gate(limitsOf(dependency, valid), occupancy, () => {});
+    const gate = new Gate(limitsOf(dependency, valid), occupancy, adaptive, () => {});
     const find = () => gate;
     return Object.assign(occupancy, {
+      unsafeLimit: () => gate.limit,
       protect: <A, E, R>(self: Effect.Effect<A, E, R>) => protect(find, self),
     });
   });
@@ -230,19 +258,26 @@ export const keyed = <K>(
     const limits = limitsOf(dependency, valid);
     const sums = new Counters();
     const gates = new Map<K, Gate>();
-    const find = (key: K): Gate | BulkheadFull => {
+    const find = (key: K, adaptive: AdaptiveLimit | undefined): Gate | BulkheadFull => {
       const known = gates.get(key);
       if (known !== undefined) return known;
       if (gates.size >= valid.maxKeys) {
         sums.rejections += 1;
         return limits.full;
       }
-      const gate = new Gate(limits, sums, () => gates.delete(key));
+      const gate = new Gate(limits, sums, adaptive, () => gates.delete(key));
       gates.set(key, gate);
       return gate;
     };
     return Object.assign(sums, {
-      at: (key: K): Place => ({ protect: (self) => protect(() => find(key), self) }),
+      at: (key: K, adaptive?: AdaptiveLimit): Place => ({
+        protect: (self) => protect(() => find(key, adaptive), self),
+      }),
+      unsafeLimit: () => {
+        let lowest = limits.maxConcurrent;
+        for (const { limit } of gates.values()) lowest = Math.min(lowest, limit);
+        return lowest;
+      },
       unsafeSize: () => gates.size,
     });
   });

@@ -1,20 +1,11 @@
 /** Random histories against the naive model, and random interleavings against the invariants. */
 import assert from "node:assert/strict";
-import { Clock, Deferred, Duration, Effect, Exit, Fiber, Random } from "effect";
+import { Deferred, Duration, Effect, Exit, Fiber, Random } from "effect";
 import fc from "fast-check";
 import * as CircuitBreaker from "../../../src/resilience/CircuitBreaker.ts";
 import { describe, it } from "../../support/it.ts";
-import { literally } from "./support.ts";
+import { HandClock, literally } from "./support.ts";
 import { NaiveBreaker, type NaiveCall, type NaiveSettings } from "./NaiveBreaker.ts";
-
-/** A clock that is set by hand; TestClock would wait for sleepers at each of a million steps. */
-class HandClock {
-  now = 0;
-  readonly clock: Clock.Clock = Object.assign(Clock.make(), {
-    unsafeCurrentTimeMillis: () => this.now,
-    unsafeCurrentTimeNanos: () => BigInt(this.now) * 1_000_000n,
-  });
-}
 
 const pause = (times: number) => Effect.repeatN(Effect.yieldNow(), times);
 

@@ -1,6 +1,6 @@
 /** What the breaker's tests share: a breaker without jitter, short scripts of calls, and time. */
 import assert from "node:assert/strict";
-import { Cause, Deferred, Effect, Exit, Fiber, TestClock } from "effect";
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, TestClock } from "effect";
 import * as CircuitBreaker from "../../../src/resilience/CircuitBreaker.ts";
 
 export type Breaker = CircuitBreaker.CircuitBreaker;
@@ -11,6 +11,15 @@ export const never = { minimumRequests: 1_000_000, consecutiveFailures: null };
 /** A breaker with the defaults and no jitter, so that openings have exact lengths. */
 export const make = (settings: Partial<CircuitBreaker.Settings> = {}, name = "test") =>
   CircuitBreaker.make(name, { openJitter: 0, ...settings });
+
+/** A clock that is set by hand; TestClock would wait for sleepers at each of a million steps. */
+export class HandClock {
+  now = 0;
+  readonly clock: Clock.Clock = Object.assign(Clock.make(), {
+    unsafeCurrentTimeMillis: () => this.now,
+    unsafeCurrentTimeNanos: () => BigInt(this.now) * 1_000_000n,
+  });
+}
 
 /** Sets the time since the beginning, in milliseconds. */
 export const at = (milliseconds: number) => TestClock.setTime(milliseconds);
