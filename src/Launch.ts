@@ -27,11 +27,14 @@ const print = (text: string, to: { writeSync(bytes: Uint8Array): number }): void
 
 const environment = (name: string): string | undefined => Deno.env.get(name);
 
-/** Does what the arguments say, and answers the exit code. Never rejects. */
-export const launch = (args: ReadonlyArray<string>): Promise<number> =>
+/**
+ * Does what the arguments say, and answers the exit code. Never rejects. `onSignals` is called when a
+ * service listens to the signals that stop it: until then they are the caller's.
+ */
+export const launch = (args: ReadonlyArray<string>, onSignals: () => void): Promise<number> =>
   Either.match(parse(args), {
     onLeft: (problem) => Promise.resolve(misused(problem)),
-    onRight: (command) => Effect.runPromise(obey(command)),
+    onRight: (command) => Effect.runPromise(obey(command, onSignals)),
   });
 
 const misused = (problem: string): number => {
@@ -50,7 +53,7 @@ const show = (text: string): Effect.Effect<number> =>
     return exitCode.ok;
   });
 
-const obey = (command: Command): Effect.Effect<number> => {
+const obey = (command: Command, onSignals: () => void): Effect.Effect<number> => {
   switch (command._tag) {
     case "Help":
       return show(usage);
@@ -59,7 +62,7 @@ const obey = (command: Command): Effect.Effect<number> => {
     case "Print":
       return show(documents(command.what, command.service));
     default:
-      return withSettings(command);
+      return withSettings(command, onSignals);
   }
 };
 
@@ -98,7 +101,7 @@ interface Prepared {
   readonly data: EmbeddedData.Embedded;
 }
 
-const withSettings = (command: WithService): Effect.Effect<number> => {
+const withSettings = (command: WithService, onSignals: () => void): Effect.Effect<number> => {
   const service = chosen(command.service);
   if (Either.isLeft(service)) {
     // Among all that is wrong, and a problem by itself where it is the only one.
@@ -115,7 +118,7 @@ const withSettings = (command: WithService): Effect.Effect<number> => {
     onSuccess: ({ settings, data }) =>
       command._tag === "Check"
         ? show(ConfigCheck.report(environment).join("\n"))
-        : run(name, settings, data),
+        : run(name, settings, data, onSignals),
   });
 };
 
@@ -145,10 +148,12 @@ const run = (
   service: ServiceName,
   settings: AppConfig,
   data: EmbeddedData.Embedded,
+  onSignals: () => void,
 ): Effect.Effect<number> =>
   Effect.gen(function* () {
     yield* survive;
     const stop = yield* stopSignal;
+    onSignals();
     const isDemo = ConfigCheck.needsDemoSecret(settings, service);
     const secured = isDemo ? { ...settings, jwtSecret: yield* ConfigCheck.demoSecret } : settings;
     if (isDemo) yield* Effect.promise(() => printDemoToken(secured, data));

@@ -5,13 +5,14 @@
  * what is in flight may end within the grace; then the rest is answered 503 and the listener goes.
  * `shutdown()` is never followed by `abort()`, which kills the process: it is raced with the time.
  */
-import { Cause, Data, Duration, Effect, type Scope } from "effect";
+import { Cause, Duration, Effect, type Scope } from "effect";
 import { monotonicMillis } from "../resilience/Monotonic.ts";
 import * as Cors from "./Cors.ts";
 import { dispatch } from "./Dispatch.ts";
 import type { Gate } from "./Gate.ts";
 import { InFlight } from "./InFlight.ts";
 import { Lifecycle } from "./Lifecycle.ts";
+import * as Listener from "./Listener.ts";
 import { OpenStreams } from "./OpenStreams.ts";
 import * as Problem from "./Problem.ts";
 import { RequestContext } from "./RequestContext.ts";
@@ -21,6 +22,7 @@ import { type Done, logDefect, type Serving, withoutFiberMetrics } from "./Servi
 
 export { handlers, type Implementation } from "./Handlers.ts";
 export type { Done } from "./Serving.ts";
+export { ListenFailed } from "./Listener.ts";
 export type { Served } from "./RouteTable.ts";
 
 /** What a server serves, and within which limits. */
@@ -59,19 +61,6 @@ export interface Listening {
   readonly inFlight: () => number;
 }
 
-/** The address cannot be listened on; nothing was started. */
-export class ListenFailed extends Data.TaggedError("ListenFailed")<{
-  readonly hostname: string;
-  readonly port: number;
-  /** `in use`, `not permitted`, `not available` or `invalid`. */
-  readonly reason: string;
-  readonly cause: unknown;
-}> {
-  override get message(): string {
-    return `Cannot listen on "${this.hostname}:${this.port}": address is ${this.reason}`;
-  }
-}
-
 /**
  * Listens until the scope closes. The services of the handlers are taken from the surroundings. A
  * listener for operations alone is to be opened first: then it closes last, and can be asked for
@@ -79,14 +68,16 @@ export class ListenFailed extends Data.TaggedError("ListenFailed")<{
  */
 export const serve = <R>(
   options: Options<R>,
-): Effect.Effect<Listening, ListenFailed, R | Lifecycle | Scope.Scope> =>
+): Effect.Effect<Listening, Listener.ListenFailed, R | Lifecycle | Scope.Scope> =>
   Effect.gen(function* () {
     const serving = yield* prepare(options);
-    const server = yield* Effect.acquireRelease(
-      listen(options, serving),
-      (server) => drain(server, serving, Duration.toMillis(options.shutdownGrace ?? "20 seconds")),
-    );
-    const { hostname, port } = server.addr;
+    const { hostname, port } = yield* Listener.open({
+      hostname: options.hostname,
+      port: options.port,
+      answer: (request) => dispatch(serving, request),
+      onError: (error) => crashed(serving, error),
+      beforeClose: drain(serving, Duration.toMillis(options.shutdownGrace ?? "20 seconds")),
+    });
     return { hostname, port, inFlight: () => serving.inFlight.size };
   });
 
@@ -116,28 +107,6 @@ const prepare = <R>(options: Options<R>): Effect.Effect<Serving, never, R | Life
     };
   });
 
-type Server = Deno.HttpServer<Deno.NetAddr>;
-
-const listen = (
-  { hostname, port }: { readonly hostname: string; readonly port: number },
-  serving: Serving,
-): Effect.Effect<Server, ListenFailed> =>
-  Effect.try({
-    try: () =>
-      Deno.serve(
-        { hostname, port, onListen: () => {}, onError: (error) => crashed(serving, error) },
-        (request) => dispatch(serving, request),
-      ),
-    catch: (cause) => new ListenFailed({ hostname, port, reason: reasonOf(cause), cause }),
-  });
-
-const reasonOf = (cause: unknown): string => {
-  if (cause instanceof Deno.errors.AddrInUse) return "in use";
-  if (cause instanceof Deno.errors.AddrNotAvailable) return "not available";
-  if (cause instanceof Deno.errors.PermissionDenied) return "not permitted";
-  return "invalid";
-};
-
 /** The server's own code failed, outside of any handler: all that is left to say is so. */
 const crashed = (serving: Serving, error: unknown): Response => {
   const correlationId = crypto.randomUUID();
@@ -155,21 +124,15 @@ const crashed = (serving: Serving, error: unknown): Response => {
   });
 };
 
-/** How long idle and unread connections may hold up a server that has nothing left to answer. */
-const lingerMillis = 1_000;
-
-const drain = (server: Server, serving: Serving, grace: number): Effect.Effect<void> =>
+/** What is in flight ends, within the grace; open streams are ended. */
+const drain = (serving: Serving, grace: number): Effect.Effect<void> =>
   Effect.gen(function* () {
     yield* serving.lifecycle.advance("draining");
     const idle = Effect.async<void>((resume) =>
       serving.inFlight.whenIdle(() => resume(Effect.void))
     );
-    yield* atMost(idle, grace);
+    // A finalizer cannot be interrupted, but what it waits for has to be.
+    yield* Effect.timeoutOption(Effect.interruptible(idle), grace);
     serving.inFlight.expireAll();
     serving.streams.endAll();
-    yield* atMost(Effect.promise(() => server.shutdown()), lingerMillis);
   });
-
-/** A finalizer cannot be interrupted, but what it waits for has to be. */
-const atMost = (self: Effect.Effect<void>, millis: number) =>
-  Effect.timeoutOption(Effect.interruptible(self), millis);

@@ -37,6 +37,9 @@ const challenge = 'Bearer realm="amicis"';
 /** Longest credentials looked at, in characters. */
 const maxLength = 8192;
 
+/** Longest header remembered, in characters: what is remembered stays below 40 MB. */
+const maxRemembered = 4096;
+
 // The token68 of RFC 7235; the scheme's name has no case.
 const credentials = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 
@@ -65,7 +68,9 @@ export const gate = (
             return Effect.succeed(new Forbidden({ error: "Tenant is not valid" }));
           }
           const principal = { subject, tenantId };
-          tokens.set(header, principal, expiresAt, clock.unsafeCurrentTimeMillis());
+          if (isRememberable(header, token)) {
+            tokens.set(header, principal, expiresAt, clock.unsafeCurrentTimeMillis());
+          }
           context.principal = principal;
           return Effect.succeed(undefined);
         },
@@ -80,6 +85,10 @@ const tokenOf = (header: string): string | Unauthorized => {
   const token = header.length > maxLength ? undefined : credentials.exec(header)?.[1];
   return token ?? invalid("The credentials are malformed");
 };
+
+/** In its plain form only: blanks in any number would make many entries of one token. */
+const isRememberable = (header: string, token: string): boolean =>
+  header.length === "bearer ".length + token.length && header.length <= maxRemembered;
 
 const missing = (): Unauthorized =>
   new Unauthorized({ headers: { "www-authenticate": challenge } });

@@ -17,17 +17,30 @@ export const readJson = (
 ): Effect.Effect<unknown, AnyProblem> => {
   const { headers } = request;
   const announced = headers.get("content-length");
-  const length = announced === null ? undefined : Number(announced);
-  if (length !== undefined && length > maxBytes) return new PayloadTooLarge();
-  if (length === 0 || (length === undefined && headers.get("transfer-encoding") === null)) {
-    return new BadRequest({ error: "Request body is required" });
+  if (announced !== null) {
+    const length = Number(announced);
+    if (length > maxBytes) return new PayloadTooLarge();
+    if (length === 0) return missing();
+    return isAcceptable(headers)
+      ? Effect.flatMap(readKnown(request), parse)
+      : new UnsupportedMediaType();
   }
-  if (!isJson(headers.get("content-type")) || !isPlain(headers.get("content-encoding"))) {
-    return new UnsupportedMediaType();
-  }
-  const bytes = length === undefined ? readStream(request, maxBytes) : readKnown(request);
-  return Effect.flatMap(bytes, parse);
+  const isChunked = headers.get("transfer-encoding") !== null;
+  if (isChunked && !isAcceptable(headers)) return new UnsupportedMediaType();
+  // HTTP/2 announces no body at all: only reading tells whether there is one.
+  return Effect.flatMap(
+    readStream(request, maxBytes),
+    (bytes): Effect.Effect<unknown, AnyProblem> => {
+      if (bytes.byteLength === 0) return missing();
+      return isChunked || isAcceptable(headers) ? parse(bytes) : new UnsupportedMediaType();
+    },
+  );
 };
+
+const missing = () => new BadRequest({ error: "Request body is required" });
+
+const isAcceptable = (headers: Headers): boolean =>
+  isJson(headers.get("content-type")) && isPlain(headers.get("content-encoding"));
 
 const isJson = (contentType: string | null): boolean => {
   if (contentType === null) return false;

@@ -6,6 +6,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Context, Effect, Redacted, type Scope, Stream } from "effect";
+import * as Answer from "../http/Answer.ts";
 import * as Gate from "../http/Gate.ts";
 import { handlers, type Implementation } from "../http/Handlers.ts";
 import { NotFound, ServiceUnavailable, Unauthorized } from "../http/Problem.ts";
@@ -45,6 +46,10 @@ export const gate = (
     });
   });
 };
+
+/** What holds at this moment, for the eyes of operators. */
+const uncached = <A>(value: A): Answer.Answer<A> =>
+  Answer.of(value, { headers: { "cache-control": "no-store" } });
 
 const iso = (at: number): string => new Date(at).toISOString();
 
@@ -143,17 +148,18 @@ export const make = (
         breakers: () =>
           Effect.zipRight(
             record("list", {}),
-            Effect.map(breakers.snapshots, (snapshots) => snapshots.map(view)),
+            Effect.map(breakers.snapshots, (snapshots) => uncached(snapshots.map(view))),
           ),
         control: ({ path, payload, urlParams }) =>
-          control(path.name, payload.action, urlParams.fleet === "true"),
-        logLevel: () => Effect.as(record("read log level", {}), { level: logging.level() }),
+          Effect.map(control(path.name, payload.action, urlParams.fleet === "true"), uncached),
+        logLevel: () =>
+          Effect.map(record("read log level", {}), () => uncached({ level: logging.level() })),
         setLogLevel: ({ payload: { level } }) =>
           Effect.zipRight(
             record("set log level", { from: logging.level(), to: level }),
             Effect.sync(() => {
               logging.setLevel(level);
-              return { level };
+              return uncached({ level });
             }),
           ),
       },
