@@ -67,16 +67,22 @@ const secretNames = new Set([
 const isSecretName = (name: string): boolean =>
   secretNames.has(name.replace(/[-_]/g, "").toLowerCase());
 
-// deno-lint-ignore no-control-regex -- what JSON must escape, and lone surrogates
-const unsafe = /["\\\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]/;
+/** What JSON must escape, lone surrogates, and what is `invisible`. */
+const unsafe =
+  // deno-lint-ignore no-control-regex -- control characters are among them
+  /["\\\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]/;
+
+/** What JSON leaves alone and a terminal or a reader may not: DEL, C1, line separators, directions. */
+const invisible = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /** A JSON string. Fast for text that needs no escaping, which nearly all is. */
-export const quote = (text: string): string => unsafe.test(text) ? escaped(text) : `"${text}"`;
+export const quote = (text: string): string =>
+  unsafe.test(text) ? visible(JSON.stringify(text)) : `"${text}"`;
 
-// JSON leaves DEL, C1 and the line separators alone; a terminal or a line reader may not.
-const escaped = (text: string): string =>
-  JSON.stringify(text).replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
+/** The same JSON, all of whose characters can be seen. */
+const visible = (json: string): string =>
+  json.replace(
+    invisible,
     (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 
@@ -125,7 +131,7 @@ const json = (value: unknown): string | undefined => {
       try {
         const written = JSON.stringify(value, safeValue);
         if (written === undefined) return undefined;
-        return written.length > maxJson ? `"<${written.length} characters>"` : written;
+        return written.length > maxJson ? `"<${written.length} characters>"` : visible(written);
       } catch {
         return '"<cannot be written as JSON>"'; // circular, or a getter that throws
       }

@@ -314,15 +314,16 @@ describe("gate()", () => {
         return Effect.succeed({ ...claims, subject: "ann", expiresAt });
       };
       const gate = yield* Effect.provideService(Authentication.gate(), TokenVerifier, { verify });
-      const enter = Effect.suspend(() => {
-        const context = new RequestContext("c", "routing", undefined, 0, Infinity);
-        const headers = { authorization: "Bearer a.b.c" };
-        const verdict = gate.enter(new Request("http://x", { headers }), context);
-        const sync = verdict === undefined;
-        const done = Effect.isEffect(verdict) ? verdict : Effect.succeed(verdict);
-        return Effect.map(done, () => ({ sync, principal: context.principal }));
-      });
-      return { calls, enter };
+      const enterWith = (authorization: string) =>
+        Effect.suspend(() => {
+          const context = new RequestContext("c", "routing", undefined, 0, Infinity);
+          const headers = { authorization };
+          const verdict = gate.enter(new Request("http://x", { headers }), context);
+          const sync = verdict === undefined;
+          const done = Effect.isEffect(verdict) ? verdict : Effect.succeed(verdict);
+          return Effect.map(done, () => ({ sync, principal: context.principal }));
+        });
+      return { calls, enterWith, enter: enterWith("Bearer a.b.c") };
     });
 
   it.effect("passes a remembered token at once, and verifies it again after a minute", () =>
@@ -350,5 +351,18 @@ describe("gate()", () => {
       yield* TestClock.adjust("1 millis");
       assert.equal((yield* enter).sync, false);
       assert.equal(calls.length, 2);
+    }));
+
+  it.effect("remembers a token in its plain form only, and none that is very long", () =>
+    Effect.gen(function* () {
+      const { calls, enterWith } = yield* counting(3_600_000);
+      const long = `Bearer a.b.${"c".repeat(4_096)}`;
+      for (const header of ["Bearer  a.b.c", "Bearer    a.b.c", long]) {
+        for (let call = 0; call < 2; call++) {
+          const { sync, principal } = yield* enterWith(header);
+          assert.deepEqual([sync, principal?.tenantId], [false, "ikea"], header.slice(0, 20));
+        }
+      }
+      assert.equal(calls.length, 6);
     }));
 });

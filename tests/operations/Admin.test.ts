@@ -167,6 +167,21 @@ describe("Admin", () => {
       assert.equal((yield* admin("/admin/log-level", { level: "loud" })).status, 400);
     }));
 
+  it.live("answers are not to be stored, refusals included", () =>
+    Effect.gen(function* () {
+      const { admin, get } = yield* start();
+      const answers = [
+        yield* admin("/admin/breakers"),
+        yield* admin("/admin/breakers/mongodb", { action: "reset" }),
+        yield* admin("/admin/log-level"),
+        yield* admin("/admin/log-level", { level: "debug" }),
+        yield* admin("/admin/breakers/nothing", { action: "reset" }),
+        yield* get("/admin/breakers"),
+      ];
+      assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 200, 404, 401]);
+      for (const { headers } of answers) assert.equal(headers.get("cache-control"), "no-store");
+    }));
+
   it.live("?fleet=true says when it reached this replica only", () =>
     Effect.gen(function* () {
       const failure = new TransientFailure({
