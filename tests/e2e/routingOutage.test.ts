@@ -394,4 +394,43 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
       );
     }
   });
+
+  it("does not believe its own memory while nobody tells it of changes", async () => {
+    await using one = await start();
+    await using another = await start();
+    const both = [one, another];
+    const key = "store:ikea:berlin-01";
+    const hits = async (amicis: Amicis, cache: string) =>
+      (await amicis.metrics()).value("cache_requests_total", { cache, result: "hit" }) ?? 0;
+    const fromItsMemory = (amicis: Amicis) =>
+      eventually(async () => {
+        const before = await hits(amicis, "near");
+        await get(amicis, berlin);
+        assert.equal(await hits(amicis, "near"), before + 1);
+      });
+    await Promise.all(both.map(fromItsMemory));
+    const value = JSON.parse(String(await redis.command("GET", key)));
+    for (let round = 1; round <= 3; round++) {
+      const backendUrl = `https://moved.example/${round}`;
+      const changed = JSON.stringify({ ...value, store: { ...value.store, backendUrl } });
+      // The change comes at the moment in which nobody listens, so nobody is told of it.
+      await redis.command("CLIENT", "KILL", "TYPE", "pubsub");
+      await redis.command("SET", key, changed);
+      for (const amicis of both) {
+        await eventually(async () =>
+          assert.equal((await get(amicis, berlin)).json.backendUrl, backendUrl)
+        );
+      }
+      await Promise.all(both.map(fromItsMemory));
+    }
+    await redis.command("FLUSHALL");
+    for (const amicis of both) {
+      await eventually(async () =>
+        assert.equal(
+          (await get(amicis, berlin)).json.backendUrl,
+          "https://backend.example/ikea/berlin-01",
+        )
+      );
+    }
+  });
 });
