@@ -1,0 +1,52 @@
+/** Which tests have to notice a change in which file of `src/resilience`. */
+
+const source = "src/resilience/";
+const tests = "tests/resilience/";
+
+/** Files whose behaviour shows in the tests of others beside, or instead of, their own. */
+const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
+  BreakerRefusal: ["CircuitBreaker/open", "CircuitBreaker/halfOpen"],
+  BreakerSettings: ["CircuitBreaker/construction"],
+  BreakerState: [
+    "BreakerState",
+    "CircuitBreaker/control",
+    "CircuitBreaker/counting",
+    "CircuitBreaker/halfOpen",
+    "CircuitBreaker/model",
+    "CircuitBreaker/open",
+    "CircuitBreaker/tripping",
+  ],
+  CircuitBreaker: [
+    "CircuitBreaker/control",
+    "CircuitBreaker/counting",
+    "CircuitBreaker/halfOpen",
+    "CircuitBreaker/model",
+    "CircuitBreaker/open",
+    "CircuitBreaker/outcomes",
+    "CircuitBreaker/tripping",
+  ],
+};
+
+/** A file to mutate and the test files that are run against each of its mutants. */
+export interface Subject {
+  /** Without folder and extension. */
+  readonly name: string;
+  readonly path: string;
+  readonly tests: ReadonlyArray<string>;
+}
+
+/** The subject of a file's name. */
+export const subjectOf = (name: string): Subject => ({
+  name,
+  path: `${source}${name}.ts`,
+  tests: (elsewhere[name] ?? [name]).map((test) => `${tests}${test}.test.ts`),
+});
+
+/** Every file of `src/resilience` below `root`, in the order of their names. */
+export async function allSubjects(root: URL): Promise<ReadonlyArray<Subject>> {
+  const names: Array<string> = [];
+  for await (const { name } of Deno.readDir(new URL(source, root))) {
+    if (name.endsWith(".ts")) names.push(name.slice(0, -".ts".length));
+  }
+  return names.toSorted().map(subjectOf);
+}
