@@ -119,7 +119,7 @@ const retryableError = <E>(
   if (cause._tag === "Fail") return isRetryable(cause.error) ? { error: cause.error } : undefined;
   if (Chunk.isNonEmpty(Cause.defects(cause))) return undefined;
   const errors = Chunk.toReadonlyArray(Cause.failures(cause));
-  if (errors.length === 0 || !errors.every(isRetryable)) return undefined;
+  if (!errors.every(isRetryable)) return undefined;
   return Option.match(Cause.failureOption(cause), {
     onNone: () => undefined,
     onSome: (error) => ({ error }),

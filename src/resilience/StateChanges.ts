@@ -16,7 +16,8 @@ export const fromSubscribe = (subscribe: Subscribe): Stream.Stream<StateChange> 
       Queue.shutdown,
     );
     yield* Effect.acquireRelease(
-      Effect.sync(() => subscribe((change) => Queue.unsafeOffer(queue, change))),
+      // `unsafeOffer` would refuse the newest when the queue is full instead of letting the oldest go.
+      Effect.sync(() => subscribe((change) => Effect.runSync(Queue.offer(queue, change)))),
       (remove) => Effect.sync(remove),
     );
     return Stream.fromQueue(queue);

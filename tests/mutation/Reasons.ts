@@ -11,7 +11,13 @@ interface Reason {
   readonly why: string;
 }
 
-const reasons: ReadonlyArray<Reason> = [];
+const reasons: ReadonlyArray<Reason> = [
+  {
+    file: "Retry",
+    line: 'if (cause._tag === "Fail")',
+    why: "A shorter way to the same answer for the commonest cause, a single failure",
+  },
+];
 
 /** The first reason that fits, or undefined: then a test is missing. */
 export const reasonFor = (file: string, survivor: Survivor): string | undefined =>

@@ -67,7 +67,10 @@ describe("RateLimiter.make()", () => {
       const problemsOf = (rate: number, burst: number) =>
         Effect.map(
           Effect.flip(RateLimiter.make("tenant", { rate, burst })),
-          ({ problems }) => problems.map(({ setting }) => setting),
+          ({ policy, problems }) => {
+            assert.equal(policy, 'rate limiter "tenant"');
+            return problems.map(({ setting }) => setting);
+          },
         );
       assert.deepEqual(yield* problemsOf(0, 0.5), ["rate", "burst"]);
       assert.deepEqual(yield* problemsOf(NaN, Infinity), ["rate", "burst"]);
@@ -229,9 +232,10 @@ describe("RateLimiter.following()", () => {
       yield* outage(breaker);
       yield* recovery(breaker);
       assert.equal(yield* admitted(limiter, 1_000), 1_000);
-      const { problems } = yield* Effect.flip(
+      const { policy, problems } = yield* Effect.flip(
         RateLimiter.following(breaker, { rampFor: -1, rampFrom: 0 }),
       );
+      assert.equal(policy, 'rate limiter "mongodb"');
       assert.deepEqual(problems.map(({ setting }) => setting), ["rampFor", "rampFrom"]);
     }));
 });

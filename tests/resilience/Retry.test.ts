@@ -106,7 +106,8 @@ describe("Retry.policy()", () => {
       maxDelay: "soon" as unknown as Duration.DurationInput,
       factor: 0.5,
     });
-    const { problems } = Either.getOrThrow(Either.flip(result));
+    const { policy, problems } = Either.getOrThrow(Either.flip(result));
+    assert.equal(policy, "retry policy");
     assert.deepEqual(problems.map(({ setting, value }) => [setting, value]), [
       ["maxAttempts", 0],
       ["initialDelay", -1],
@@ -212,11 +213,17 @@ describe("Retry.retry()", () => {
               runs += 1;
               return Effect.failCause(cause);
             }),
-            { operation: "test", policy: policyOf(), isRetryable },
+            {
+              operation: "test",
+              policy: policyOf(),
+              isRetryable,
+              onRetry: ({ error }) => Effect.sync(() => assert.equal(error, first)),
+            },
           ));
           return runs;
         });
-      const down = Cause.fail(new Down({}));
+      const first = new Down({});
+      const down = Cause.fail(first);
       assert.equal(yield* runsOf(Cause.parallel(down, down)), 3);
       assert.equal(yield* runsOf(Cause.sequential(down, Cause.empty)), 3);
       assert.equal(yield* runsOf(Cause.parallel(down, Cause.fail(new Refused()))), 1);

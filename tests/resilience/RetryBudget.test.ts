@@ -72,7 +72,8 @@ describe("RetryBudget", () => {
     const result = Effect.runSync(
       Effect.either(RetryBudget.make({ ratio: -0.1, minimumPerSecond: Infinity })),
     );
-    const { problems } = Either.getOrThrow(Either.flip(result));
+    const { policy, problems } = Either.getOrThrow(Either.flip(result));
+    assert.equal(policy, "retry budget");
     assert.deepEqual(problems.map(({ setting }) => setting), ["ratio", "minimumPerSecond"]);
   });
 
