@@ -12,8 +12,6 @@ import { clockOf, monotonicMillis } from "./Monotonic.ts";
 export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded")<{
   readonly dependency: string;
   readonly operation: string;
-  /** Advice to the caller, not knowledge of the dependency: {@link retryAfter} unless set. */
-  readonly retryAfter: Duration.Duration;
   /** False when the call was never made. */
   readonly attempted: boolean;
 }> {
@@ -23,13 +21,17 @@ export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded")<{
   get refused(): boolean {
     return !this.attempted;
   }
+  /**
+   * 1 second when the call was never made, as every refusal says when to come back. Else nothing:
+   * no answer is no hint, and must not delay another attempt or lengthen an opening.
+   */
+  get retryAfter(): Duration.Duration | undefined {
+    return this.attempted ? undefined : Duration.seconds(1);
+  }
   override get message(): string {
     return `No time left for ${this.operation} of "${this.dependency}"`;
   }
 }
-
-/** What {@link DeadlineExceeded} tells the caller to wait: 1 second. */
-export const retryAfter: Duration.Duration = Duration.seconds(1);
 
 /** This fiber's deadline in monotonic milliseconds (`monotonicMillis`); `Infinity` when none. */
 export const current: FiberRef.FiberRef<number> = FiberRef.unsafeMake(Infinity);
@@ -75,11 +77,10 @@ export const enforce =
       if (deadline === Infinity && limit === Infinity) return self;
       const left = Math.min(deadline - monotonicMillis(clockOf(fiber)), limit);
       if (left <= 0) {
-        return new DeadlineExceeded({ dependency, operation, retryAfter, attempted: false });
+        return new DeadlineExceeded({ dependency, operation, attempted: false });
       }
       return Effect.timeoutFail(self, {
         duration: Duration.millis(left),
-        onTimeout: () =>
-          new DeadlineExceeded({ dependency, operation, retryAfter, attempted: true }),
+        onTimeout: () => new DeadlineExceeded({ dependency, operation, attempted: true }),
       });
     });

@@ -160,12 +160,7 @@ export const make = (options: Options): Effect.Effect<Guard> =>
     ): Effect.Effect<A, E | Refusal, R> => {
       const isFirst = number === 1;
       const tooLate = () =>
-        new Deadline.DeadlineExceeded({
-          dependency,
-          operation,
-          retryAfter: Deadline.retryAfter,
-          attempted: false,
-        });
+        new Deadline.DeadlineExceeded({ dependency, operation, attempted: false });
       const isCutOff = rules.attemptLimit !== Infinity || (!isFirst && deadline !== Infinity);
       const limited: Effect.Effect<A, E | Deadline.DeadlineExceeded, R> = isCutOff
         ? Deadline.enforce({

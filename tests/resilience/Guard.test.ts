@@ -257,6 +257,22 @@ describe("Guard", () => {
       assert.deepEqual({ failures, timeouts }, { failures: 2, timeouts: 1 });
     }));
 
+  it.effect("run() takes an attempt that was cut off for no hint: the next comes after ~100 ms", () =>
+    Effect.gen(function* () {
+      const delays: Array<number> = [];
+      const { breaker, guard } = yield* setUp({ consecutiveFailures: 1, openFor: 10 }, {
+        attemptLimit: "2 seconds",
+        onRetry: ({ nextDelay }) => Effect.sync(() => delays.push(Duration.toMillis(nextDelay))),
+      });
+      const fiber = yield* Effect.fork(Effect.exit(guard.run(operation, Effect.never)));
+      yield* TestClock.adjust("2 seconds");
+      const { openUntil } = yield* breaker.snapshot;
+      assert.equal(openUntil, 2_010);
+      assert.ok((delays[0] ?? NaN) <= 120, String(delays));
+      yield* TestClock.adjust("1 minute");
+      yield* Fiber.join(fiber);
+    }));
+
   it.effect("run() leaves the first attempt to the driver's own deadline", () =>
     Effect.gen(function* () {
       const { guard } = yield* setUp({}, { deadline: "1 second" });

@@ -11,7 +11,7 @@ import { describe, it } from "../support/it.ts";
 const retryAfter = Duration.seconds(2);
 const dependency = "mongodb";
 const late = (attempted: boolean) =>
-  new DeadlineExceeded({ dependency, operation: "mongodb_find", retryAfter, attempted });
+  new DeadlineExceeded({ dependency, operation: "mongodb_find", attempted });
 
 const refusals = [
   new CircuitBreaker.CircuitOpen({ breaker: "mongodb", reason: "open", retryAfter }),
@@ -29,7 +29,7 @@ describe("Refusal", () => {
   });
 
   it("retryAfterOf() is known for every refusal", () => {
-    for (const error of refusals) assert.equal(retryAfterOf(error), retryAfter);
+    for (const error of refusals) assert.ok(Duration.isDuration(retryAfterOf(error)), error._tag);
   });
 
   it("messages name whom the call was for, and hold nothing else", () => {
