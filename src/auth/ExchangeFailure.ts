@@ -2,10 +2,10 @@
  * How an exchange can end without a token, and what is said about it in the log: one line of the
  * caller's own request for whatever is not the shopper's own doing.
  */
-import { Clock, Data, Duration, Effect } from "effect";
+import { Data, Duration, Effect } from "effect";
 import type { CircuitBreaker } from "../resilience/CircuitBreaker.ts";
 import type { RegistryFull } from "../resilience/CircuitBreakers.ts";
-import { type Refusal, retryAfterOf } from "../resilience/Refusal.ts";
+import { type Refusal, retryAfter } from "../resilience/Refusal.ts";
 import type { IdentityFailure, InvalidAnswer, TokenRejected } from "./IdentityProvider.ts";
 
 /** Under which name an exchange stands in logs, metrics and errors. */
@@ -58,9 +58,9 @@ const clientCodes: ReadonlySet<string> = new Set(["invalid_client", "unauthorize
 /** Fails as unavailable; the use case says so in the log. */
 export const unavailable = (
   reason: string,
-  retryAfter: Duration.Duration,
+  wait: Duration.Duration,
 ): Effect.Effect<never, ExchangeUnavailable> =>
-  Effect.fail(new ExchangeUnavailable({ retryAfter, reason }));
+  Effect.fail(new ExchangeUnavailable({ retryAfter: wait, reason }));
 
 /** Turns what an endpoint did into what its caller is told, and says it in the log. */
 export const tell = (
@@ -103,17 +103,6 @@ const tellUnanswered = (
       unavailable(failure.message, untilReread),
     );
   }
-  const hint = retryAfterOf(failure) ?? aSecond;
-  return Effect.flatMap(
-    breaker === undefined ? Effect.succeed(0) : openFor(breaker),
-    (millis) => unavailable(failure.message, Duration.max(hint, Duration.millis(millis))),
-  );
+  const wait = breaker === undefined ? Effect.succeed(aSecond) : retryAfter(failure, breaker);
+  return Effect.flatMap(wait, (wait) => unavailable(failure.message, wait));
 };
-
-/** Milliseconds for which a breaker stays open: the failure at hand may just have opened it. */
-const openFor = (breaker: CircuitBreaker): Effect.Effect<number> =>
-  breaker.unsafeState() !== "open" ? Effect.succeed(0) : Effect.zipWith(
-    breaker.snapshot,
-    Clock.currentTimeMillis,
-    ({ openUntil }, now) => openUntil === null ? 0 : Math.max(0, openUntil - now),
-  );

@@ -11,7 +11,7 @@ import { fallbackUsed } from "../operations/Events.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
 import { clockOf, monotonicMillis } from "../resilience/Monotonic.ts";
-import { type Refusal, retryAfterOf } from "../resilience/Refusal.ts";
+import { type Refusal, retryAfter } from "../resilience/Refusal.ts";
 import * as SingleFlight from "../resilience/SingleFlight.ts";
 import type { Tenant } from "./Tenant.ts";
 import { TenantRepository } from "./TenantRepository.ts";
@@ -125,8 +125,10 @@ const make = (options: Options) =>
     const standIn = (tenantId: string, failure: DependencyFailure | Refusal, now: number) => {
       const copy = copies.get(tenantId);
       if (copy === undefined) {
-        const retryAfter = retryAfterOf(failure) ?? Duration.seconds(1);
-        return Effect.fail(new TenantsUnavailable({ retryAfter, cause: failure }));
+        return Effect.flatMap(
+          retryAfter(failure, options.mongodb.breaker),
+          (retryAfter) => Effect.fail(new TenantsUnavailable({ retryAfter, cause: failure })),
+        );
       }
       copies.set(tenantId, { tenant: copy.tenant, freshUntil: now + spared });
       return Effect.as(

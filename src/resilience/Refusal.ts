@@ -4,12 +4,12 @@
  * A refusal is never retried, is neutral to the breakers around it (they look for the property
  * `refused: true`) and always tells when to come back.
  */
-import { CircuitOpen } from "./BreakerContract.ts";
+import { Clock, Duration, Effect } from "effect";
+import { type CircuitBreaker, CircuitOpen } from "./BreakerContract.ts";
 import { BulkheadFull } from "./Bulkhead.ts";
 import { DeadlineExceeded } from "./Deadline.ts";
 import { RateLimited } from "./RateLimiter.ts";
-
-export { retryAfterOf } from "./RetryAfter.ts";
+import { retryAfterOf } from "./RetryAfter.ts";
 
 /** Every way a guard can say no; `DeadlineExceeded` is one only while `attempted` is false. */
 export type Refusal = CircuitOpen | BulkheadFull | RateLimited | DeadlineExceeded;
@@ -18,3 +18,23 @@ export type Refusal = CircuitOpen | BulkheadFull | RateLimited | DeadlineExceede
 export const isRefusal = (error: unknown): error is Refusal =>
   error instanceof CircuitOpen || error instanceof BulkheadFull || error instanceof RateLimited ||
   error instanceof DeadlineExceeded && error.refused;
+
+const aSecond = Duration.seconds(1);
+
+/**
+ * When a call under `breaker` that ended in `failure` may be made again: as a refusal says; else
+ * what the failure asks for [1 second], but not before the breaker, which it may just have opened,
+ * admits a call.
+ */
+export const retryAfter = (
+  failure: unknown,
+  breaker: CircuitBreaker,
+): Effect.Effect<Duration.Duration> => {
+  const hint = retryAfterOf(failure) ?? aSecond;
+  if (isRefusal(failure)) return Effect.succeed(hint);
+  return Effect.zipWith(
+    breaker.snapshot,
+    Clock.currentTimeMillis,
+    ({ openUntil }, now) => Duration.max(hint, Duration.millis((openUntil ?? now) - now)),
+  );
+};

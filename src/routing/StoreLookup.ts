@@ -24,7 +24,7 @@ import { cacheSpan, inCurrentSpan, under } from "../operations/Tracing.ts";
 import * as Deadline from "../resilience/Deadline.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
-import { type Refusal, retryAfterOf } from "../resilience/Refusal.ts";
+import { type Refusal, retryAfter } from "../resilience/Refusal.ts";
 import * as SingleFlight from "../resilience/SingleFlight.ts";
 import type { Store } from "./Store.ts";
 import { type CachedStore, StoreCache } from "./StoreCache.ts";
@@ -75,9 +75,6 @@ export interface Options {
   /** Makes a span of each look into the cache, and says in the request's how it ended [false]. */
   readonly tracing?: boolean;
 }
-
-/** What a caller is told to wait when nothing better is known. */
-const soon = Duration.seconds(1);
 
 /** Cache fills under way at most; beyond that an answer is given without being remembered. */
 const maxFills = 256;
@@ -269,18 +266,11 @@ const make = (
         });
       });
 
-    /** When to come back: as the failure says, else when the breaker admits a call, else soon. */
-    const unavailableFor = (failure: ReadFailure): Effect.Effect<never, StoresUnavailable> => {
-      const hint = retryAfterOf(failure);
-      if (hint !== undefined) return Effect.fail(new StoresUnavailable({ retryAfter: hint }));
-      return Effect.flatMap(
-        Effect.zip(options.mongodb.breaker.snapshot, Clock.currentTimeMillis),
-        ([{ openUntil }, now]) => {
-          const rest = openUntil === null ? soon : Duration.millis(Math.max(0, openUntil - now));
-          return Effect.fail(new StoresUnavailable({ retryAfter: rest }));
-        },
+    const unavailableFor = (failure: ReadFailure): Effect.Effect<never, StoresUnavailable> =>
+      Effect.flatMap(
+        retryAfter(failure, options.mongodb.breaker),
+        (retryAfter) => Effect.fail(new StoresUnavailable({ retryAfter })),
       );
-    };
 
     const list = (
       tenantId: string,

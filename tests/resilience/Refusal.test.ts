@@ -1,11 +1,11 @@
 /** What counts as a refusal, and what breakers make of one. */
 import assert from "node:assert/strict";
-import { Duration, Effect } from "effect";
+import { Duration, Effect, TestClock } from "effect";
 import { BulkheadFull } from "../../src/resilience/Bulkhead.ts";
 import * as CircuitBreaker from "../../src/resilience/CircuitBreaker.ts";
 import { DeadlineExceeded } from "../../src/resilience/Deadline.ts";
 import { RateLimited } from "../../src/resilience/RateLimiter.ts";
-import { isRefusal, retryAfterOf } from "../../src/resilience/Refusal.ts";
+import * as Refusal from "../../src/resilience/Refusal.ts";
 import { describe, it } from "../support/it.ts";
 
 const retryAfter = Duration.seconds(2);
@@ -22,15 +22,39 @@ const refusals = [
 
 describe("Refusal", () => {
   it("isRefusal() holds for every error of a call that was not made, and for no other", () => {
-    for (const error of refusals) assert.equal(isRefusal(error), true, error._tag);
+    for (const error of refusals) assert.equal(Refusal.isRefusal(error), true, error._tag);
     for (const error of [late(true), new Error("no"), { refused: true }, null, undefined, "no"]) {
-      assert.equal(isRefusal(error), false);
+      assert.equal(Refusal.isRefusal(error), false);
     }
   });
 
-  it("retryAfterOf() is known for every refusal", () => {
-    for (const error of refusals) assert.ok(Duration.isDuration(retryAfterOf(error)), error._tag);
-  });
+  it.effect("retryAfter() is what a refusal says, as that was true when it was made", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make(dependency);
+      yield* breaker.control("open");
+      yield* breaker.control("auto");
+      for (const error of refusals) {
+        const said = error._tag === "DeadlineExceeded" ? Duration.seconds(1) : retryAfter;
+        assert.deepEqual(yield* Refusal.retryAfter(error, breaker), said);
+      }
+    }));
+
+  it.effect("retryAfter() is not before the breaker, which the failure has opened, admits a call", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make(dependency, { openJitter: 0 });
+      const seconds = (failure: unknown) =>
+        Effect.map(Refusal.retryAfter(failure, breaker), Duration.toSeconds);
+      const hinting = (wait: Duration.DurationInput) => ({ retryAfter: Duration.decode(wait) });
+      assert.equal(yield* seconds(new Error("down")), 1);
+      assert.equal(yield* seconds(hinting("7 seconds")), 7);
+      yield* Effect.repeatN(Effect.ignore(breaker.protect(Effect.fail("down"))), 4);
+      assert.equal(yield* seconds(hinting("7 seconds")), 30);
+      yield* TestClock.adjust("20 seconds");
+      assert.equal(yield* seconds(late(true)), 10);
+      assert.equal(yield* seconds(hinting("1 minute")), 60);
+      yield* TestClock.adjust("20 seconds");
+      assert.equal(yield* seconds(new Error("down")), 1);
+    }));
 
   it("messages name whom the call was for, and hold nothing else", () => {
     for (const error of [...refusals, late(true)]) {
