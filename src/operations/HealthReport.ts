@@ -7,6 +7,7 @@
  * called since it opened stays `open` here, as only a call can close it.
  */
 import { Effect, Schema } from "effect";
+import { retryAfterSeconds } from "../http/Problem.ts";
 import type { CircuitBreaker } from "../resilience/CircuitBreaker.ts";
 import type { DependencyState } from "./Health.ts";
 
@@ -34,7 +35,7 @@ export const SharedBreaker = Schema.Struct({
   counts: Counts,
   stateChangedAt: Timestamp,
   retryAfterSeconds: Schema.optionalWith(Schema.Int.pipe(Schema.positive()), { exact: true })
-    .annotations({ description: "While open: until a call is let through" }),
+    .annotations({ description: "While open: what callers are told to wait" }),
 });
 
 /** A tenant's breaker: `fires` are all calls with rejects, `timeouts` are among the failures. */
@@ -95,8 +96,7 @@ const iso = (at: number): string => new Date(at).toISOString();
 
 const sharedBreaker = (breaker: CircuitBreaker): Effect.Effect<typeof SharedBreaker.Type> =>
   Effect.gen(function* () {
-    const { state, counts, stateChangedAt, openUntil } = yield* breaker.snapshot;
-    const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis);
+    const { state, counts, stateChangedAt } = yield* breaker.snapshot;
     const common = {
       state,
       counts: {
@@ -108,10 +108,9 @@ const sharedBreaker = (breaker: CircuitBreaker): Effect.Effect<typeof SharedBrea
       },
       stateChangedAt: iso(stateChangedAt),
     };
-    // Forced open it has no end, so there is nothing to tell.
-    return openUntil === null
-      ? common
-      : { ...common, retryAfterSeconds: Math.max(1, Math.ceil((openUntil - now) / 1_000)) };
+    return state === "open"
+      ? { ...common, retryAfterSeconds: retryAfterSeconds(yield* breaker.retryAfter) }
+      : common;
   });
 
 const tenantBreaker = (breaker: CircuitBreaker): Effect.Effect<typeof TenantBreaker.Type> =>

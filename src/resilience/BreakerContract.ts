@@ -86,6 +86,8 @@ export interface CircuitBreaker {
   /** Two-step use, for calls that are not one effect. */
   readonly acquire: Effect.Effect<Permit, CircuitOpen>;
   readonly snapshot: Effect.Effect<Snapshot>;
+  /** What a call turned away now would be told; zero when a call would be admitted. */
+  readonly retryAfter: Effect.Effect<Duration.Duration>;
   readonly totals: Effect.Effect<Totals>;
   readonly control: (action: Action) => Effect.Effect<void>;
   /**

@@ -7,7 +7,17 @@
  * is settled by an observer of the fiber instead. A half-open trial pays for a real mask, because
  * its place must be given back at once.
  */
-import { Cause, Clock, Effect, Exit, type MutableRef, Random, Ref, type Stream } from "effect";
+import {
+  Cause,
+  Clock,
+  Duration,
+  Effect,
+  Exit,
+  type MutableRef,
+  Random,
+  Ref,
+  type Stream,
+} from "effect";
 import { decode, type InvalidSettings, type Rules, type Settings } from "./BreakerSettings.ts";
 import {
   counted,
@@ -31,7 +41,7 @@ import type {
 import { CircuitOpen } from "./BreakerContract.ts";
 import { classifyExit, type Hints, hintsOf, noHints } from "./Classification.ts";
 import { clockOf, monotonicMillis, recentMillis } from "./Monotonic.ts";
-import { refusalOf } from "./BreakerRefusal.ts";
+import { refusalOf, restOf } from "./BreakerRefusal.ts";
 import { cellOf } from "./RefCell.ts";
 import { fromSubscribe } from "./StateChanges.ts";
 
@@ -193,6 +203,17 @@ class Breaker implements CircuitBreaker {
         // Rounded up: a call at that time must be admitted.
         openUntil: isTimed ? Math.ceil(clock.unsafeCurrentTimeMillis() + state.until - now) : null,
       });
+    });
+  }
+
+  get retryAfter(): Effect.Effect<Duration.Duration> {
+    return Effect.clockWith((clock) => {
+      const state = this.#cell.current;
+      const now = monotonicMillis(clock);
+      const isAdmitted = state._tag === "closed" || this.#next(state, ask, now) !== state;
+      return Effect.succeed(
+        isAdmitted ? Duration.zero : Duration.millis(restOf(this.#rules, state, now)),
+      );
     });
   }
 

@@ -4,7 +4,7 @@
  * A refusal is never retried, is neutral to the breakers around it (they look for the property
  * `refused: true`) and always tells when to come back.
  */
-import { Clock, Duration, Effect } from "effect";
+import { Duration, Effect } from "effect";
 import { type CircuitBreaker, CircuitOpen } from "./BreakerContract.ts";
 import { BulkheadFull } from "./Bulkhead.ts";
 import { DeadlineExceeded } from "./Deadline.ts";
@@ -19,8 +19,6 @@ export const isRefusal = (error: unknown): error is Refusal =>
   error instanceof CircuitOpen || error instanceof BulkheadFull || error instanceof RateLimited ||
   error instanceof DeadlineExceeded && error.refused;
 
-const aSecond = Duration.seconds(1);
-
 /**
  * When a call under `breaker` that ended in `failure` may be made again: as a refusal says; else
  * what the failure asks for [1 second], but not before the breaker, which it may just have opened,
@@ -28,13 +26,10 @@ const aSecond = Duration.seconds(1);
  */
 export const retryAfter = (
   failure: unknown,
-  breaker: CircuitBreaker,
+  breaker: Pick<CircuitBreaker, "retryAfter">,
 ): Effect.Effect<Duration.Duration> => {
-  const hint = retryAfterOf(failure) ?? aSecond;
-  if (isRefusal(failure)) return Effect.succeed(hint);
-  return Effect.zipWith(
-    breaker.snapshot,
-    Clock.currentTimeMillis,
-    ({ openUntil }, now) => Duration.max(hint, Duration.millis((openUntil ?? now) - now)),
-  );
+  const hint = retryAfterOf(failure) ?? Duration.seconds(1);
+  return isRefusal(failure)
+    ? Effect.succeed(hint)
+    : Effect.map(breaker.retryAfter, (rest) => Duration.max(hint, rest));
 };
