@@ -1,6 +1,6 @@
 /**
  * Everything that stands between a use case and a dependency, in the one order that works:
- * retry ▸ breaker ▸ rate limit of the breaker's state ▸ bulkhead ▸ deadline ▸ call.
+ * retry ▸ hedge ▸ breaker ▸ rate limit of the breaker's state ▸ bulkhead ▸ deadline ▸ call.
  *
  * So every attempt is counted by the breaker, an open breaker ends the retrying, and what the inner
  * guards refuse is neutral to the breaker. Healthy calls fork nothing and arm no timer; with a
@@ -14,6 +14,7 @@ import type { Place } from "./Bulkhead.ts";
 import { classifyExit } from "./Classification.ts";
 import * as Deadline from "./Deadline.ts";
 import * as DependencyFailure from "./DependencyFailure.ts";
+import type { Hedge } from "./Hedge.ts";
 import { clockOf, monotonicMillis } from "./Monotonic.ts";
 import type { RateLimiter } from "./RateLimiter.ts";
 import { isRefusal, type Refusal } from "./Refusal.ts";
@@ -50,6 +51,8 @@ export interface Options extends CallOptions {
   readonly limiter?: RateLimiter | undefined;
   /** A `Bulkhead`, or one key's place in a keyed one [none]. */
   readonly bulkhead?: Place | undefined;
+  /** Makes a second attempt beside a first one that takes long; for reads only [none]. */
+  readonly hedge?: Hedge | undefined;
   /** Told of each attempt that failed and will be followed by another. */
   readonly onRetry?: ((retrying: Retry.Retrying<unknown>) => Effect.Effect<void>) | undefined;
   /**
@@ -147,7 +150,7 @@ interface Run {
 /** Puts the guards together; everything in `options` may be shared except the limiter. */
 export const make = (options: Options): Effect.Effect<Guard> =>
   Effect.sync(() => {
-    const { dependency, breaker, retry, budget, limiter, bulkhead, onRetry, onCall, spans } =
+    const { dependency, breaker, retry, budget, limiter, bulkhead, hedge, onRetry, onCall, spans } =
       options;
     const ownRules = rulesOf(options, defaults);
 
@@ -188,6 +191,10 @@ export const make = (options: Options): Effect.Effect<Guard> =>
       return spans === undefined ? guarded : inSpan(guarded, spans(operation), breaker, number);
     };
 
+    // Trials are for finding out, not for hedging: a second attempt needs a closed breaker.
+    const mayHedge = (now: number) =>
+      breaker.unsafeState() === "closed" && (budget === undefined || budget.withdraw(now));
+
     return {
       dependency,
       breaker,
@@ -206,7 +213,12 @@ export const make = (options: Options): Effect.Effect<Guard> =>
             startedAt + rules.deadline,
           );
           const all = { operation, rules, deadline };
-          const first = attempt(timed, all, startedAt, 1);
+          const plain = attempt(timed, all, startedAt, 1);
+          const first = hedge === undefined ? plain : hedge.run(
+            { operation, mayBegin: mayHedge },
+            plain,
+            Effect.suspend(() => attempt(timed, all, monotonicMillis(clock), 2)),
+          );
           if (retry === undefined) return first;
           return Effect.catchAllCause(first, (cause) => {
             let made = 1;
