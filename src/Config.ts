@@ -66,6 +66,35 @@ const breakerFields = [
     "From this long on a result is slow",
   ],
   ["SLOW_CALL_RATE", "slowCallRate", rate, "0.5", "Share of slow results that opens"],
+  [
+    "ADAPTIVE",
+    "adaptive",
+    flag,
+    "false",
+    "Failures are judged by the dependency's own long-run failure rate",
+  ],
+  ["ADAPTIVE_FLOOR", "adaptiveFloor", rate, "0.2", "Lowest adaptive threshold"],
+  [
+    "ADAPTIVE_CEILING",
+    "adaptiveCeiling",
+    rate,
+    "0.5",
+    "Highest adaptive threshold, given enough results",
+  ],
+  [
+    "ADAPTIVE_FALSE_ALARM",
+    "adaptiveFalseAlarm",
+    decimal("from 1e-15 to 0.01", (value) => value >= 1e-15 && value <= 0.01),
+    "1e-10",
+    "Chance per result that ordinary noise opens it",
+  ],
+  [
+    "ADAPTIVE_HALF_LIFE",
+    "adaptiveHalfLife",
+    positiveDuration,
+    "1d",
+    "Age at which a result has half its weight in what is normal",
+  ],
 ] as const;
 
 type BreakerField = Extract<keyof BreakerSettings, typeof breakerFields[number][1]>;

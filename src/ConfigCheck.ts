@@ -22,9 +22,13 @@ import { telemetryProblems } from "./TelemetryOptions.ts";
 /** Settings that cannot be used; one line each, fit to be printed. */
 export type Problems = ReadonlyArray<string>;
 
-/** `openForMax` as its variable: `OPEN_FOR_MAX`. */
+/** `openForMax` as its variable: `BREAKER_OPEN_FOR_MAX`. */
 const variable = (prefix: string, setting: string): string =>
   `${prefix}BREAKER_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+
+/** A rule with the other settings that it speaks of as their variables. */
+const inVariables = (rule: string): string =>
+  rule.replace(/openFor|adaptiveFloor/, (setting) => variable("", setting));
 
 const breakerProblems = (
   prefix: string,
@@ -33,9 +37,7 @@ const breakerProblems = (
   Effect.match(CircuitBreaker.make(prefix, settings), {
     onSuccess: () => [],
     onFailure: ({ problems }) =>
-      problems.map(({ setting, rule }) =>
-        `${variable(prefix, setting)} ${rule.replace("openFor", "BREAKER_OPEN_FOR")}`
-      ),
+      problems.map(({ setting, rule }) => `${variable(prefix, setting)} ${inVariables(rule)}`),
   });
 
 const isVerifying = (service: ServiceName): boolean => service !== "auth";

@@ -55,6 +55,22 @@ describe("load()", () => {
       ]);
     }));
 
+  it.effect("load() names the variables that a rule of adaptive thresholds speaks of", () =>
+    Effect.gen(function* () {
+      const lines = yield* problems("routing", {
+        BREAKER_ADAPTIVE: "maybe",
+        BREAKER_ADAPTIVE_FALSE_ALARM: "0.5",
+        MONGODB_BREAKER_ADAPTIVE_FLOOR: "0.6",
+      });
+      assert.deepEqual(lines, [
+        "BREAKER_ADAPTIVE must be one of true, false",
+        "BREAKER_ADAPTIVE_FALSE_ALARM must be from 1e-15 to 0.01",
+        "MONGODB_BREAKER_ADAPTIVE_CEILING must be at most 1 and at least BREAKER_ADAPTIVE_FLOOR",
+      ]);
+      const legal = { BREAKER_ADAPTIVE: "true", BREAKER_ADAPTIVE_FALSE_ALARM: "1e-6" };
+      assert.deepEqual(yield* problems("routing", legal), []);
+    }));
+
   it.effect("load() checks every key of TOKEN_CACHE_KEY and quotes none", () =>
     Effect.gen(function* () {
       assert.deepEqual(yield* problems("auth", { TOKEN_CACHE_KEY: `${key}, ${key}` }), []);

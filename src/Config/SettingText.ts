@@ -36,7 +36,7 @@ export const whole = (from: number, to: number = Number.MAX_SAFE_INTEGER) => (te
 };
 
 export const decimal = (rule: string, isLegal: (value: number) => boolean) => (text: string) => {
-  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  const value = /^\d+(\.\d+)?(e-\d+)?$/.test(text) ? Number(text) : NaN;
   return isLegal(value) ? Either.right(value) : Either.left(`must be ${rule}`);
 };
 

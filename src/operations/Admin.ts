@@ -10,6 +10,7 @@ import * as Answer from "../http/Answer.ts";
 import * as Gate from "../http/Gate.ts";
 import { handlers, type Implementation } from "../http/Handlers.ts";
 import { NotFound, ServiceUnavailable, Unauthorized } from "../http/Problem.ts";
+import { reasonOf } from "../resilience/BreakerExplanation.ts";
 import type { Action, Snapshot } from "../resilience/CircuitBreaker.ts";
 import { CircuitBreakers, type RegistryFull } from "../resilience/CircuitBreakers.ts";
 import { type ActionResult, AdminApi, AdminAuthentication, type BreakerView } from "./Api.ts";
@@ -63,6 +64,13 @@ export const view = (snapshot: Snapshot): typeof BreakerView.Type => ({
   rejected: snapshot.rejected,
   stateChangedAt: iso(snapshot.stateChangedAt),
   openUntil: snapshot.openUntil === null ? null : iso(snapshot.openUntil),
+  ...(snapshot.adaptive === undefined ? {} : { adaptive: adaptiveView(snapshot.adaptive) }),
+});
+
+const adaptiveView = ({ threshold, baseline, trip }: NonNullable<Snapshot["adaptive"]>) => ({
+  threshold,
+  baseline,
+  reason: trip === null ? null : reasonOf(trip),
 });
 
 const unknownBreaker = () =>

@@ -105,6 +105,14 @@ export const BreakerView = Schema.Struct({
   rejected: Schema.NonNegativeInt,
   stateChangedAt: Schema.String,
   openUntil: Schema.NullOr(Schema.String),
+  adaptive: Schema.optionalWith(
+    Schema.Struct({
+      threshold: Schema.Number,
+      baseline: Schema.Number,
+      reason: Schema.NullOr(Schema.String),
+    }),
+    { exact: true },
+  ).annotations({ description: "Only where thresholds are adaptive" }),
 }).annotations({ identifier: "BreakerView" });
 
 /** The answer to an action. */

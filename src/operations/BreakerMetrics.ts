@@ -8,7 +8,7 @@
  */
 import { setImmediate } from "node:timers";
 import { Effect } from "effect";
-import type { CircuitBreaker, Totals } from "../resilience/CircuitBreaker.ts";
+import type { CircuitBreaker, Snapshot, Totals } from "../resilience/CircuitBreaker.ts";
 import { other } from "./MetricFamilies.ts";
 
 type State = ReturnType<CircuitBreaker["unsafeState"]>;
@@ -80,6 +80,8 @@ export const make = (
       if (isNamed) {
         named.add(breaker.name);
         page.add(breaker.name, state, totals);
+        const { adaptive } = yield* breaker.snapshot;
+        if (adaptive !== undefined) page.addAdaptive(breaker.name, adaptive);
       } else {
         sum = plus(sum ?? noTotals, minus(totals, counted.get(breaker) ?? noTotals));
         counted.set(breaker, totals);
@@ -127,6 +129,8 @@ const encoder = new TextEncoder();
 /** One family: its lines of this batch, and what is encoded already. */
 class Family {
   readonly chunks: Array<Uint8Array> = [];
+  /** Whether it has any series. */
+  isUsed = false;
   #lines: Array<string>;
 
   constructor(readonly name: string, type: "counter" | "gauge", help: string) {
@@ -134,6 +138,7 @@ class Family {
   }
 
   add(labels: string, value: number): void {
+    this.isUsed = true;
     this.#lines.push(`${this.name}{${labels}} ${value}\n`);
   }
 
@@ -143,7 +148,7 @@ class Family {
   }
 }
 
-/** The five families side by side, as each must be written in one piece. */
+/** The families side by side, as each must be written in one piece. */
 class Page {
   readonly #states = new Family(
     "circuit_breaker_state",
@@ -170,6 +175,16 @@ class Page {
     "counter",
     "Changes of state.",
   );
+  readonly #thresholds = new Family(
+    "circuit_breaker_failure_threshold",
+    "gauge",
+    "Share of failures from which on an adaptive breaker opens; 1: too few calls to tell.",
+  );
+  readonly #baselines = new Family(
+    "circuit_breaker_baseline_failure_rate",
+    "gauge",
+    "Share of failures that is normal for what is behind an adaptive breaker.",
+  );
   readonly #families = [
     this.#states,
     this.#failures,
@@ -177,14 +192,27 @@ class Page {
     this.#rejections,
     this.#transitions,
   ];
+  /** Shown only where there is an adaptive breaker. */
+  readonly #adaptive = [this.#thresholds, this.#baselines];
   readonly #service: string;
 
   constructor(service: string) {
     this.#service = escape(service);
   }
 
+  #labels(name: string): string {
+    return `service="${this.#service}",breaker="${escape(name)}"`;
+  }
+
+  /** Breakers under the label `other` have no series here: their figures cannot be summed up. */
+  addAdaptive(name: string, { threshold, baseline }: NonNullable<Snapshot["adaptive"]>): void {
+    const labels = this.#labels(name);
+    this.#thresholds.add(labels, threshold);
+    this.#baselines.add(labels, baseline);
+  }
+
   add(name: string, state: State, totals: Totals): void {
-    const labels = `service="${this.#service}",breaker="${escape(name)}"`;
+    const labels = this.#labels(name);
     this.#states.add(labels, stateValues[state]);
     this.#failures.add(labels, totals.failures);
     this.#rejections.add(labels, totals.rejected);
@@ -201,11 +229,12 @@ class Page {
   }
 
   encode(): void {
-    for (const family of this.#families) family.encode();
+    for (const family of [...this.#families, ...this.#adaptive]) family.encode();
   }
 
   end(): ReadonlyArray<Uint8Array> {
     this.encode();
-    return this.#families.flatMap(({ chunks }) => chunks);
+    const adaptive = this.#adaptive.filter(({ isUsed }) => isUsed);
+    return [...this.#families, ...adaptive].flatMap(({ chunks }) => chunks);
   }
 }

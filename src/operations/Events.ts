@@ -4,6 +4,7 @@
  * Field names and messages are those of the design; every caller passes facts, never text.
  */
 import { type Context, Duration, Effect } from "effect";
+import { reasonOf } from "../resilience/BreakerExplanation.ts";
 import type { StateChange } from "../resilience/CircuitBreaker.ts";
 import type { Retrying } from "../resilience/Retry.ts";
 import type { Fields, Logging } from "./Logging.ts";
@@ -16,7 +17,7 @@ import { errorText } from "./SafeText.ts";
  */
 export const circuitStateChanged =
   (logging: Context.Tag.Service<Logging>, service: string) => (change: StateChange): void => {
-    const { breaker, from, to, counts, manual, observed } = change;
+    const { breaker, from, to, counts, manual, observed, trip } = change;
     const msg = observed === true
       ? "Circuit breaker would have opened"
       : "Circuit breaker state changed";
@@ -29,6 +30,11 @@ export const circuitStateChanged =
       consecutiveFailures: counts.consecutiveFailures,
       manual,
       observed,
+      ...(trip === undefined ? {} : {
+        reason: reasonOf(trip),
+        threshold: trip.threshold,
+        baseline: trip.baseline,
+      }),
     };
     logging.log("info", msg, fields, { service });
   };

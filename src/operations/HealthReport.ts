@@ -8,7 +8,8 @@
  */
 import { Effect, Schema } from "effect";
 import { retryAfterSeconds } from "../http/Problem.ts";
-import type { CircuitBreaker } from "../resilience/CircuitBreaker.ts";
+import { reasonOf } from "../resilience/BreakerExplanation.ts";
+import type { CircuitBreaker, Snapshot } from "../resilience/CircuitBreaker.ts";
 import type { DependencyState } from "./Health.ts";
 
 /** Most breakers listed; those that are not closed come first. */
@@ -29,6 +30,18 @@ const Counts = Schema.Struct({
   consecutiveFailures: Count,
 });
 
+/** How an adaptive breaker stands; absent while the fixed rules decide. */
+const Adaptive = Schema.Struct({
+  threshold: Schema.Number.annotations({
+    description: "Share of failures that opens; 1 while there are too few calls to tell",
+  }),
+  baseline: Schema.Number.annotations({ description: "Share of failures that is normal" }),
+  reason: Schema.optionalWith(Schema.String, { exact: true })
+    .annotations({ description: "Why it opened" }),
+});
+
+const adaptive = Schema.optionalWith(Adaptive, { exact: true });
+
 /** A breaker in front of a dependency that all tenants share. */
 export const SharedBreaker = Schema.Struct({
   state: State,
@@ -36,6 +49,7 @@ export const SharedBreaker = Schema.Struct({
   stateChangedAt: Timestamp,
   retryAfterSeconds: Schema.optionalWith(Schema.Int.pipe(Schema.positive()), { exact: true })
     .annotations({ description: "While open: what callers are told to wait" }),
+  adaptive,
 });
 
 /** A tenant's breaker: `fires` are all calls with rejects, `timeouts` are among the failures. */
@@ -49,6 +63,7 @@ export const TenantBreaker = Schema.Struct({
     timeouts: Count,
   }),
   stateChangedAt: Timestamp,
+  adaptive,
 });
 
 const Connection = Schema.Literal("connected", "disconnected");
@@ -94,9 +109,20 @@ const isConnected = ({ dependencies }: Facts, dependency: string): boolean =>
 
 const iso = (at: number): string => new Date(at).toISOString();
 
+/** The part of a report that only an adaptive breaker has. */
+const adaptiveOf = (
+  { adaptive }: Snapshot,
+): { readonly adaptive?: typeof Adaptive.Type } => {
+  if (adaptive === undefined) return {};
+  const { threshold, baseline, trip } = adaptive;
+  const reason = trip === null ? {} : { reason: reasonOf(trip) };
+  return { adaptive: { threshold, baseline, ...reason } };
+};
+
 const sharedBreaker = (breaker: CircuitBreaker): Effect.Effect<typeof SharedBreaker.Type> =>
   Effect.gen(function* () {
-    const { state, counts, stateChangedAt } = yield* breaker.snapshot;
+    const snapshot = yield* breaker.snapshot;
+    const { state, counts, stateChangedAt } = snapshot;
     const common = {
       state,
       counts: {
@@ -107,6 +133,7 @@ const sharedBreaker = (breaker: CircuitBreaker): Effect.Effect<typeof SharedBrea
         consecutiveFailures: counts.consecutiveFailures,
       },
       stateChangedAt: iso(stateChangedAt),
+      ...adaptiveOf(snapshot),
     };
     return state === "open"
       ? { ...common, retryAfterSeconds: retryAfterSeconds(yield* breaker.retryAfter) }
@@ -115,11 +142,12 @@ const sharedBreaker = (breaker: CircuitBreaker): Effect.Effect<typeof SharedBrea
 
 const tenantBreaker = (breaker: CircuitBreaker): Effect.Effect<typeof TenantBreaker.Type> =>
   Effect.gen(function* () {
-    const { state, stateChangedAt } = yield* breaker.snapshot;
+    const snapshot = yield* breaker.snapshot;
+    const { state, stateChangedAt } = snapshot;
     const { successes, failures, neutral, rejected, timeouts } = yield* breaker.totals;
     const fires = successes + failures + neutral + rejected;
     const stats = { fires, successes, failures, rejects: rejected, timeouts };
-    return { state, stats, stateChangedAt: iso(stateChangedAt) };
+    return { state, stats, stateChangedAt: iso(stateChangedAt), ...adaptiveOf(snapshot) };
   });
 
 /** Of routing, whose two breakers are passed by name as they always exist. */

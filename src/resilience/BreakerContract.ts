@@ -3,6 +3,7 @@
  * `CircuitBreaker.ts` makes one and exports all of this again.
  */
 import { Data, type Duration, type Effect, type Exit, type Stream } from "effect";
+import type { Trip, View } from "./AdaptiveThreshold.ts";
 import type { Action, Counts, Mode, Outcome, State } from "./BreakerState.ts";
 
 /** The dependency is being rested and the call was not run. Not retryable: back off instead. */
@@ -34,6 +35,8 @@ export interface Snapshot {
   readonly stateChangedAt: number;
   /** When a call is admitted again; `null` when not open, or forced open. */
   readonly openUntil: number | null;
+  /** Only of an adaptive breaker. */
+  readonly adaptive?: View;
 }
 
 /** One change of state. `counts` are those of the state that was left, its last result included. */
@@ -48,6 +51,8 @@ export interface StateChange {
   readonly manual: boolean;
   /** True when it only would have happened (mode `observe`). */
   readonly observed?: boolean;
+  /** Why an adaptive breaker opened, or would have. */
+  readonly trip?: Trip;
 }
 
 /** Everything a breaker has seen since it was made, late results included; never reset. */

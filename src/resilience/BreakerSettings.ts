@@ -5,6 +5,7 @@
  * reported at once. Durations above 100 years count as 100 years, so nothing can overflow.
  */
 import { Data, Duration, Effect, Either, Inspectable } from "effect";
+import type { Rules as AdaptiveRules } from "./AdaptiveThreshold.ts";
 
 /** Thresholds and times of one breaker. Every member has a default in {@link defaults}. */
 export interface Settings {
@@ -32,6 +33,19 @@ export interface Settings {
   readonly slowCallDuration: Duration.DurationInput | null;
   /** Share of slow results, more than 0 up to 1, at or above which the breaker opens. */
   readonly slowCallRate: number;
+  /**
+   * Whether failures are judged by what is normal for the dependency (`AdaptiveThreshold`); then
+   * `minimumRequests`, `failureRate` and `consecutiveFailures` open nothing.
+   */
+  readonly adaptive: boolean;
+  /** Share of failures, more than 0 up to 1, below which an adaptive breaker never opens. */
+  readonly adaptiveFloor: number;
+  /** Highest adaptive threshold, given enough results; from `adaptiveFloor` to 1. */
+  readonly adaptiveCeiling: number;
+  /** Chance per result that ordinary noise opens an adaptive breaker; from 1e-15 to 0.01. */
+  readonly adaptiveFalseAlarm: number;
+  /** After this long a result has half its weight in what is normal. Finite, more than 0. */
+  readonly adaptiveHalfLife: Duration.DurationInput;
 }
 
 /** 50 % of at least 5 results in 10 s, or 5 failures in a row, open for 30 s; 3 trials close. */
@@ -48,6 +62,11 @@ export const defaults: Settings = {
   trialLease: "10 seconds",
   slowCallDuration: null,
   slowCallRate: 0.5,
+  adaptive: false,
+  adaptiveFloor: 0.2,
+  adaptiveCeiling: 0.5,
+  adaptiveFalseAlarm: 1e-10,
+  adaptiveHalfLife: "1 day",
 };
 
 /** The same settings with every duration in milliseconds, as the state machine reads them. */
@@ -66,6 +85,8 @@ export interface Rules {
   /** `Infinity` when the rule is off. */
   readonly slowCallDuration: number;
   readonly slowCallRate: number;
+  /** `null` while the fixed rules decide. */
+  readonly adaptive: AdaptiveRules | null;
 }
 
 /** A setting that cannot be used as it is. */
@@ -165,10 +186,25 @@ export const decode = (
   const slow = settings.slowCallDuration === null ? Infinity : millis(settings.slowCallDuration);
   expect("slowCallDuration", slow !== undefined, "must be null or a duration of at least 0");
   expect("slowCallRate", isShare(settings.slowCallRate), "must be more than 0 and at most 1");
+  const { adaptiveFloor, adaptiveCeiling, adaptiveFalseAlarm, adaptiveHalfLife } = settings;
+  expect("adaptive", typeof settings.adaptive === "boolean", "must be true or false");
+  expect("adaptiveFloor", isShare(adaptiveFloor), "must be more than 0 and at most 1");
+  expect(
+    "adaptiveCeiling",
+    isShare(adaptiveCeiling) && !(adaptiveCeiling < adaptiveFloor),
+    "must be at most 1 and at least adaptiveFloor",
+  );
+  expect(
+    "adaptiveFalseAlarm",
+    adaptiveFalseAlarm >= 1e-15 && adaptiveFalseAlarm <= 0.01,
+    "must be from 1e-15 to 0.01",
+  );
+  expect("adaptiveHalfLife", isFinitePositive(adaptiveHalfLife), "must be finite and more than 0");
 
   if (problems.length > 0) return Effect.fail(new InvalidSettings({ breaker, problems }));
+  const bucketWidth = window / settings.buckets;
   return Effect.succeed({
-    bucketWidth: window / settings.buckets,
+    bucketWidth,
     buckets: settings.buckets,
     minimumRequests: settings.minimumRequests,
     failureRate: settings.failureRate,
@@ -180,5 +216,13 @@ export const decode = (
     trialLease: millis(settings.trialLease) ?? 0,
     slowCallDuration: slow ?? Infinity,
     slowCallRate: settings.slowCallRate,
+    adaptive: settings.adaptive
+      ? {
+        floor: adaptiveFloor,
+        ceiling: adaptiveCeiling,
+        evidence: -Math.log(adaptiveFalseAlarm),
+        halfLife: (millis(adaptiveHalfLife) ?? 0) / bucketWidth,
+      }
+      : null,
   });
 };

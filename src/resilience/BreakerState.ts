@@ -5,6 +5,7 @@
  * nothing; while half-open, trials in flight plus trial successes never exceed `halfOpenMax`; no
  * state needs a timer to be left. `step` returns the same object when nothing changes.
  */
+import * as AdaptiveThreshold from "./AdaptiveThreshold.ts";
 import type { Rules } from "./BreakerSettings.ts";
 import * as RollingWindow from "./RollingWindow.ts";
 
@@ -43,6 +44,8 @@ export interface Closed {
   readonly consecutiveFailures: number;
   /** In `observe` mode: this epoch has already said that it would have opened. */
   readonly observed: boolean;
+  /** What an adaptive breaker has learned; every state carries it, only a reset forgets it. */
+  readonly baseline: AdaptiveThreshold.Baseline;
 }
 
 export interface Open {
@@ -57,6 +60,9 @@ export interface Open {
   readonly notBefore: number;
   /** Failed recoveries since the last close: the exponent of the opening's length. */
   readonly failedRecoveries: number;
+  readonly baseline: AdaptiveThreshold.Baseline;
+  /** Why an adaptive breaker left closed; `null` by the fixed rules and by hand. */
+  readonly trip: AdaptiveThreshold.Trip | null;
 }
 
 /** A trial holds its place until it ends or its lease does. */
@@ -73,6 +79,8 @@ export interface HalfOpen {
   readonly successes: number;
   readonly nextTrial: number;
   readonly failedRecoveries: number;
+  readonly baseline: AdaptiveThreshold.Baseline;
+  readonly trip: AdaptiveThreshold.Trip | null;
 }
 
 export type State = Closed | Open | HalfOpen;
@@ -101,7 +109,11 @@ export type Settle = Extract<Event, { readonly _tag: "Settle" }>;
 /** A dependency's own hint cannot keep a breaker open for longer than this (milliseconds). */
 const longestHint = 5 * 60_000;
 
-const closed = (epoch: number, mode: Closed["mode"]): Closed => ({
+const closed = (
+  epoch: number,
+  mode: Closed["mode"],
+  baseline: AdaptiveThreshold.Baseline,
+): Closed => ({
   _tag: "closed",
   epoch,
   mode,
@@ -109,10 +121,11 @@ const closed = (epoch: number, mode: Closed["mode"]): Closed => ({
   consecutiveSuccesses: 0,
   consecutiveFailures: 0,
   observed: false,
+  baseline,
 });
 
-/** Closed, in mode `auto`, nothing counted. */
-export const initial: State = closed(0, "auto");
+/** Closed, in mode `auto`, nothing counted, nothing learned. */
+export const initial: State = closed(0, "auto", AdaptiveThreshold.noBaseline);
 
 /** Counts with one more result. */
 export const withResult = (counts: Counts, failed: boolean): Counts => ({
@@ -165,6 +178,7 @@ const tripped = (
   state: Closed | HalfOpen,
   counts: Counts,
   failedRecoveries: number,
+  trip: AdaptiveThreshold.Trip | null,
   cause: Settle,
   now: number,
 ): Open => {
@@ -177,6 +191,8 @@ const tripped = (
     counts,
     notBefore,
     failedRecoveries,
+    baseline: state.baseline,
+    trip,
   };
 };
 
@@ -190,37 +206,68 @@ export const counted = (
   now: number,
   failed: boolean,
   slow: boolean,
-): Closed => ({
-  _tag: "closed",
-  epoch: state.epoch,
-  mode: state.mode,
-  window: RollingWindow.record(
-    state.window,
-    Math.floor(now / rules.bucketWidth),
-    rules.buckets,
-    failed,
-    slow,
-  ),
-  consecutiveSuccesses: failed ? 0 : state.consecutiveSuccesses + 1,
-  consecutiveFailures: failed ? state.consecutiveFailures + 1 : 0,
-  observed: state.observed,
-});
+): Closed => {
+  const index = Math.floor(now / rules.bucketWidth);
+  const window = RollingWindow.record(state.window, index, rules.buckets, failed, slow);
+  const consecutiveFailures = failed ? state.consecutiveFailures + 1 : 0;
+  return {
+    _tag: "closed",
+    epoch: state.epoch,
+    mode: state.mode,
+    window,
+    consecutiveSuccesses: failed ? 0 : state.consecutiveSuccesses + 1,
+    consecutiveFailures,
+    observed: state.observed,
+    baseline: rules.adaptive === null
+      ? state.baseline
+      : AdaptiveThreshold.learn(rules.adaptive, state.baseline, state, {
+        window,
+        consecutiveFailures,
+      }, failed),
+  };
+};
+
+const isTooSlow = (rules: Rules, { window }: Closed): boolean => {
+  const requests = window.successes + window.failures;
+  return requests >= rules.minimumRequests && window.slow / requests >= rules.slowCallRate;
+};
+
+const hasFailedTooOften = (rules: Rules, { window, consecutiveFailures }: Closed): boolean => {
+  const requests = window.successes + window.failures;
+  return consecutiveFailures >= rules.consecutiveFailures ||
+    (requests >= rules.minimumRequests && window.failures / requests >= rules.failureRate);
+};
+
+/** Why an adaptive breaker opens after a result, the last one in `state`; `null` if it does not. */
+export const tripAfter = (
+  rules: Rules,
+  state: Closed,
+  failed: boolean,
+  slow: boolean,
+): AdaptiveThreshold.Trip | null => {
+  const { adaptive, slowCallRate } = rules;
+  if (adaptive === null) return null;
+  const { baseline, window, consecutiveFailures } = state;
+  const trip = failed
+    ? AdaptiveThreshold.judge(adaptive, baseline, window, consecutiveFailures)
+    : null;
+  if (trip !== null || !slow || !isTooSlow(rules, state)) return trip;
+  return AdaptiveThreshold.slowTrip(adaptive, baseline, window, slowCallRate);
+};
 
 const settleClosed = (rules: Rules, state: Closed, event: Settle, now: number): State => {
   if (event.outcome === "neutral" || state.mode === "disabled") return state;
   const failed = event.outcome === "failure";
   const slow = event.elapsed >= rules.slowCallDuration;
   const next = counted(rules, state, now, failed, slow);
-  const { window } = next;
-  const requests = window.successes + window.failures;
-  const isJudged = requests >= rules.minimumRequests;
-  const trips = (failed && (next.consecutiveFailures >= rules.consecutiveFailures ||
-    (isJudged && window.failures / requests >= rules.failureRate))) ||
-    (slow && isJudged && window.slow / requests >= rules.slowCallRate);
-  if (!trips) return next;
+  const trip = tripAfter(rules, next, failed, slow);
+  const opens = rules.adaptive === null
+    ? (failed && hasFailedTooOften(rules, next)) || (slow && isTooSlow(rules, next))
+    : trip !== null;
+  if (!opens) return next;
   return state.mode === "observe"
     ? { ...next, observed: true }
-    : tripped(rules, state, closedCounts(next, window), 0, event, now);
+    : tripped(rules, state, closedCounts(next, next.window), 0, trip, event, now);
 };
 
 const settleHalfOpen = (rules: Rules, state: HalfOpen, event: Settle, now: number): State => {
@@ -228,13 +275,13 @@ const settleHalfOpen = (rules: Rules, state: HalfOpen, event: Settle, now: numbe
   if (trial === undefined || now >= trial.until) return state;
   if (event.outcome === "failure") {
     const counts = withResult(countsAt(rules, state, now), true);
-    return tripped(rules, state, counts, state.failedRecoveries + 1, event, now);
+    return tripped(rules, state, counts, state.failedRecoveries + 1, state.trip, event, now);
   }
   const trials = state.trials.filter(({ id }) => id !== event.trial);
   if (event.outcome === "neutral") return { ...state, trials };
   const successes = state.successes + 1;
   return successes >= rules.halfOpenMax
-    ? closed(state.epoch + 1, "auto")
+    ? closed(state.epoch + 1, "auto", state.baseline)
     : { ...state, trials, successes };
 };
 
@@ -250,6 +297,8 @@ const ask = (rules: Rules, state: State, now: number): State => {
       successes: 0,
       nextTrial: 1,
       failedRecoveries: state.failedRecoveries,
+      baseline: state.baseline,
+      trip: state.trip,
     };
   }
   const trials = state.trials.filter(({ until }) => now < until);
@@ -271,23 +320,25 @@ const control = (rules: Rules, state: State, action: Action, now: number): State
         counts: countsAt(rules, state, now),
         notBefore: now,
         failedRecoveries: state._tag === "closed" ? 0 : state.failedRecoveries,
+        baseline: state.baseline,
+        trip: null,
       };
     case "close":
-      return closed(epoch, state._tag === "closed" ? state.mode : "auto");
+      return closed(epoch, state._tag === "closed" ? state.mode : "auto", state.baseline);
     case "reset":
-      return closed(epoch, "auto");
+      return closed(epoch, "auto", AdaptiveThreshold.noBaseline);
     case "disable":
-      return state.mode === "disabled" ? state : closed(epoch, "disabled");
+      return state.mode === "disabled" ? state : closed(epoch, "disabled", state.baseline);
     case "observe":
       if (state.mode === "observe") return state;
       return state._tag === "closed" && state.mode === "auto"
         ? { ...state, mode: "observe", observed: false }
-        : closed(epoch, "observe");
+        : closed(epoch, "observe", state.baseline);
     case "auto":
       if (state.mode === "auto") return state;
       if (state._tag === "open") return { ...state, mode: "auto", until: now };
       return state.mode === "disabled"
-        ? closed(epoch, "auto")
+        ? closed(epoch, "auto", state.baseline)
         : { ...state, mode: "auto", observed: false };
   }
 };

@@ -40,6 +40,7 @@ import type {
 } from "./BreakerContract.ts";
 import { CircuitOpen } from "./BreakerContract.ts";
 import { classifyExit, type Hints, hintsOf, noHints } from "./Classification.ts";
+import { explain, tripOf } from "./BreakerExplanation.ts";
 import { clockOf, monotonicMillis, recentMillis } from "./Monotonic.ts";
 import { refusalOf, restOf } from "./BreakerRefusal.ts";
 import { cellOf } from "./RefCell.ts";
@@ -190,6 +191,7 @@ class Breaker implements CircuitBreaker {
       const now = monotonicMillis(clock);
       const counts = countsAt(this.#rules, state, now);
       const isTimed = state._tag === "open" && state.mode === "auto";
+      const adaptive = explain(this.#rules, state, now);
       return Effect.succeed({
         name: this.name,
         state: state._tag,
@@ -202,6 +204,7 @@ class Breaker implements CircuitBreaker {
         stateChangedAt: this.#stateChangedAt,
         // Rounded up: a call at that time must be admitted.
         openUntil: isTimed ? Math.ceil(clock.unsafeCurrentTimeMillis() + state.until - now) : null,
+        ...(adaptive === null ? {} : { adaptive }),
       });
     });
   }
@@ -366,6 +369,7 @@ class Breaker implements CircuitBreaker {
     if (this.#listeners.length === 0) return;
     const counts = countsAt(this.#rules, before, now);
     const isResult = cause === "success" || cause === "failure";
+    const trip = isResult ? tripOf(this.#rules, before, after, cause) : null;
     const change: StateChange = {
       breaker: this.name,
       from: before._tag,
@@ -374,6 +378,7 @@ class Breaker implements CircuitBreaker {
       counts: isResult ? withResult(counts, cause === "failure") : counts,
       manual: cause === "control",
       ...(observed ? { observed } : {}),
+      ...(trip === null ? {} : { trip }),
     };
     for (const listener of this.#listeners) listener(change);
   }

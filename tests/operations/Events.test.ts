@@ -73,6 +73,21 @@ describe("Events", () => {
       }]);
     }));
 
+  it.effect("circuitStateChanged() says why an adaptive breaker opened", () =>
+    Effect.gen(function* () {
+      const records = yield* recordsOf(
+        Effect.gen(function* () {
+          const { unsafeOnChange } = yield* CircuitBreakers;
+          unsafeOnChange(Events.circuitStateChanged(yield* Logging, "auth"));
+          yield* Effect.zipRight(trip("mongodb"), trip("mongodb"));
+        }).pipe(Effect.provide(CircuitBreakers.layer({ adaptive: true }))),
+      );
+      assert.deepEqual(
+        records.map(({ to, reason, threshold, baseline }) => [to, reason, threshold, baseline]),
+        [["open", "8 in a row failed where 1 % is normal", 1, 0.01]],
+      );
+    }));
+
   it.effect("circuitStateChanged() does not call a change what only would have been one", () =>
     Effect.gen(function* () {
       const records = yield* recordsOf(

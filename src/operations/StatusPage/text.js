@@ -33,18 +33,29 @@ const failed = ({ requests, totalFailures, consecutiveFailures }) => {
   return `${count(totalFailures)} of ${plural(requests, "call")} failed${row}`;
 };
 
+/** What made an adaptive breaker open. */
+const tripped = ({ rule, failures, requests, baseline }) => {
+  if (rule === "slow-calls") return `${count(failures)} of ${plural(requests, "call")} were slow`;
+  const calls = rule === "failure-rate"
+    ? `${count(failures)} of ${plural(requests, "call")}`
+    : `${plural(failures, "call")} in a row`;
+  return `${calls} failed where ${percent(baseline)} is normal`;
+};
+
+const why = (trip, counts) => trip ? tripped(trip) : failed(counts);
+
 /** One line of the event log. */
 export const sentence = (entry) => {
   if (entry.dependency !== undefined) {
     return `${entry.dependency} ${entry.isConnected ? "answers again" : "does not answer"}`;
   }
-  const { breaker, from, to, counts, manual, observed } = entry;
-  if (observed) return `${breaker} would have opened: ${failed(counts)}`;
+  const { breaker, from, to, counts, manual, observed, trip } = entry;
+  if (observed) return `${breaker} would have opened: ${why(trip, counts)}`;
   if (manual) return `${breaker} was ${to === "open" ? "forced open" : to} by an operator`;
   if (to === "half-open") return `${breaker} lets a few calls through to try`;
   if (to === "closed") return `${breaker} closed: calls succeed again`;
   if (from === "half-open") return `${breaker} opened again: a trial failed`;
-  return `${breaker} opened: ${failed(counts)}`;
+  return `${breaker} opened: ${why(trip, counts)}`;
 };
 
 /** The same, short, on the breaker's own card. */
@@ -77,14 +88,21 @@ export const actions = {
   observe: ["Observe only", "Counts, never opens, and says when it would have."],
 };
 
+/** What is normal for an adaptive breaker and what opens it. */
+const standard = ({ baseline, threshold }) =>
+  `; ${percent(baseline)} is normal, ${
+    threshold < 1 ? `${percent(threshold)} opens` : "too few calls to open"
+  }`;
+
 /** What the recent calls of a breaker say: a large figure and what it means. */
-export const rate = ({ state, mode, counts, failureRate }) => {
+export const rate = ({ state, mode, counts, failureRate, adaptive }) => {
   const { requests, totalFailures, totalSuccesses } = counts;
   const share = requests === 0 ? 0 : totalFailures / requests;
   if (mode === "disabled") return ["–", "calls pass and are not counted"];
   if (state === "half-open") return ["–", `${plural(totalSuccesses, "trial")} succeeded so far`];
   if (requests === 0) return ["–", "no recent calls"];
-  if (state === "open") return [percent(share), `before it opened: ${failed(counts)}`];
+  if (state === "open") return [percent(share), `before it opened: ${why(adaptive?.trip, counts)}`];
+  if (adaptive) return [percent(share), `${failed(counts)}${standard(adaptive)}`];
   if (failureRate === null) return [percent(share), `${failed(counts)}, too few to judge`];
   return [percent(share), failed(counts)];
 };

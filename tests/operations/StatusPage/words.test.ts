@@ -11,7 +11,10 @@ const breaker = {
   counts,
   failureRate: 0.625 as number | null,
   openUntil: null as number | null,
+  adaptive: undefined as object | undefined,
 };
+
+const trip = { rule: "failure-rate", failures: 9, requests: 25, baseline: 0.005, threshold: 0.24 };
 
 describe("StatusPage's words", () => {
   it("span() rounds up to whole seconds and keeps two units", () => {
@@ -39,6 +42,10 @@ describe("StatusPage's words", () => {
       change("closed", "open", { manual: true }),
       change("open", "closed", { manual: true }),
       change("closed", "open", { observed: true }),
+      change("closed", "open", { trip }),
+      change("closed", "open", { trip: { ...trip, rule: "consecutive-failures", failures: 4 } }),
+      change("closed", "open", { trip: { ...trip, rule: "slow-calls" } }),
+      change("closed", "open", { trip, observed: true }),
       text.sentence({ dependency: "redis", isConnected: false, at: 0 }),
       text.sentence({ dependency: "redis", isConnected: true, at: 0 }),
     ], [
@@ -49,6 +56,10 @@ describe("StatusPage's words", () => {
       "mongodb was forced open by an operator",
       "mongodb was closed by an operator",
       "mongodb would have opened: 5 of 8 calls failed, 5 in a row",
+      "mongodb opened: 9 of 25 calls failed where < 1 % is normal",
+      "mongodb opened: 4 calls in a row failed where < 1 % is normal",
+      "mongodb opened: 9 of 25 calls were slow",
+      "mongodb would have opened: 9 of 25 calls failed where < 1 % is normal",
       "redis does not answer",
       "redis answers again",
     ]);
@@ -63,6 +74,9 @@ describe("StatusPage's words", () => {
       text.rate({ ...breaker, counts: none, failureRate: null }),
       text.rate({ ...breaker, mode: "disabled" }),
       text.rate({ ...breaker, state: "half-open", counts: { ...none, totalSuccesses: 1 } }),
+      text.rate({ ...breaker, adaptive: { baseline: 0.05, threshold: 0.2, trip: null } }),
+      text.rate({ ...breaker, adaptive: { baseline: 0.05, threshold: 1, trip: null } }),
+      text.rate({ ...breaker, state: "open", adaptive: { baseline: 0.05, threshold: 0.2, trip } }),
     ], [
       ["63 %", "5 of 8 calls failed, 5 in a row"],
       ["63 %", "5 of 8 calls failed, 5 in a row, too few to judge"],
@@ -70,6 +84,9 @@ describe("StatusPage's words", () => {
       ["–", "no recent calls"],
       ["–", "calls pass and are not counted"],
       ["–", "1 trial succeeded so far"],
+      ["63 %", "5 of 8 calls failed, 5 in a row; 5 % is normal, 20 % opens"],
+      ["63 %", "5 of 8 calls failed, 5 in a row; 5 % is normal, too few calls to open"],
+      ["63 %", "before it opened: 9 of 25 calls failed where < 1 % is normal"],
     ]);
   });
 

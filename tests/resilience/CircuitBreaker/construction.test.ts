@@ -89,6 +89,11 @@ describe("CircuitBreaker.make()", () => {
       openJitter: [-0.1, 1.1, NaN],
       slowCallRate: [0, -1, 1.1, NaN],
       slowCallDuration: [-1, NaN],
+      adaptive: ["yes", 1, null],
+      adaptiveFloor: [0, -0.1, NaN],
+      adaptiveCeiling: [0, 0.1, 1.1, NaN],
+      adaptiveFalseAlarm: [0, 1e-16, 0.02, NaN],
+      adaptiveHalfLife: [-1, NaN, 0, Infinity],
     })
   ) {
     it.effect(`A2 names ${setting} and its value when that is illegal`, () =>
