@@ -7,7 +7,7 @@ import { Tenants } from "./auth/Tenants.ts";
 import { TokenExchange } from "./auth/TokenExchange.ts";
 import { tokenExchange as tokenExchangeSpan } from "./CallSpans.ts";
 import type { AppConfig } from "./Config.ts";
-import { Guards, onRetry, retryPolicy } from "./Guards.ts";
+import { Guards, onRetry, retryPolicy, throttleOf } from "./Guards.ts";
 import * as RateLimit from "./http/RateLimit.ts";
 import { AuthOperations } from "./operations/Api.ts";
 import * as Operations from "./operations/Http.ts";
@@ -49,12 +49,18 @@ export const description = {
 };
 
 const useCases = (settings: AppConfig) =>
-  Layer.unwrapEffect(
+  Layer.unwrapScoped(
     Effect.gen(function* () {
       const { mongodb, redis } = yield* Guards;
       const metrics = yield* Metrics;
       const { tracing } = yield* Telemetry;
       const retry = yield* retryPolicy(settings);
+      const throttle = throttleOf(settings, settings.tokenExchangeThrottle);
+      let throttled = 0;
+      if (throttle !== undefined) {
+        const forget = metrics.throttle(tokenExchange, () => throttled);
+        yield* Effect.addFinalizer(() => Effect.sync(forget));
+      }
       const exchange = TokenExchange.layer({
         // Without a key tokens stay in memory, which needs no guard.
         ...(settings.redisUrl === undefined || settings.tokenCacheKey === undefined
@@ -62,12 +68,14 @@ const useCases = (settings: AppConfig) =>
           : { redis }),
         cacheTimeout: settings.redisTimeout,
         maxConcurrent: settings.tokenExchangeMaxConcurrent,
+        throttle,
         retry,
         retryBudget: { ratio: settings.retryBudget },
         onRetry: onRetry(metrics),
         onCall: (operation, ms) => metrics.dependencyCall(tokenExchange, operation, ms),
         onRefusal: (refusal) => {
           if (refusal._tag === "BulkheadFull") metrics.bulkheadRejection(tokenExchange);
+          if (refusal._tag === "Throttled") throttled += 1;
         },
         onLookup: (result) => metrics.cacheRequest("token", result),
         onFallback: metrics.fallback,

@@ -118,6 +118,8 @@ const dropUndefined = <A extends object>(given: Given<A>): Partial<A> =>
     A
   >;
 
+const throttle = nullable(decimal("at least 1, or off", (value) => value >= 1));
+
 // ---- all of them --------------------------------------------------------------------------------
 
 export const serviceNames = ["auth", "routing", "all"] as const;
@@ -242,6 +244,30 @@ export const config = Config.all({
     whole(1),
     "32",
     "Exchanges at once per tenant",
+  ),
+  mongodbThrottle: declare(
+    "MONGODB_THROTTLE",
+    throttle,
+    "off",
+    "Calls per accepted one from which on a share of the reads is refused; 2 is usual",
+  ),
+  tokenExchangeThrottle: declare(
+    "TOKEN_EXCHANGE_THROTTLE",
+    throttle,
+    "off",
+    "The same for exchanges, per tenant",
+  ),
+  throttleCount: declare(
+    "THROTTLE_COUNT",
+    oneOf("asked", "sent"),
+    "asked",
+    "Which calls that compares with the accepted ones: all, or those that were sent",
+  ),
+  throttleMaximum: declare(
+    "THROTTLE_MAXIMUM",
+    decimal("more than 0 and less than 1", (value) => value > 0 && value < 1),
+    "0.9",
+    "Largest share of calls refused by that",
   ),
   retryMaxAttempts: declare("RETRY_MAX_ATTEMPTS", whole(1), "3", "Attempts in all"),
   retryInitialDelay: declare("RETRY_INITIAL_DELAY", duration, "100ms", "Delay before the second"),

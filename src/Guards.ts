@@ -17,6 +17,7 @@ import type { InvalidPolicy } from "./resilience/InvalidPolicy.ts";
 import * as RateLimiter from "./resilience/RateLimiter.ts";
 import * as Retry from "./resilience/Retry.ts";
 import * as RetryBudget from "./resilience/RetryBudget.ts";
+import * as Throttle from "./resilience/Throttle.ts";
 
 /** The retry policy of all calls. */
 export const retryPolicy = (settings: AppConfig) =>
@@ -26,6 +27,13 @@ export const retryPolicy = (settings: AppConfig) =>
     maxDelay: settings.retryMaxDelay,
     factor: settings.retryFactor,
   });
+
+/** How a dependency's calls are throttled, or `undefined` when they are not. */
+export const throttleOf = (
+  settings: AppConfig,
+  k: number | null,
+): Partial<Throttle.Settings> | undefined =>
+  k === null ? undefined : { k, count: settings.throttleCount, maximum: settings.throttleMaximum };
 
 /** Logs and counts each retry. */
 export const onRetry = (metrics: Context.Tag.Service<Metrics>) =>
@@ -72,6 +80,15 @@ export class Guards extends Context.Tag("Guards")<Guards, {
         const hide = metrics.bulkhead("mongodb", () => bulkhead.inFlight);
         yield* Effect.addFinalizer(() => Effect.sync(hide));
 
+        const throttling = throttleOf(settings, settings.mongodbThrottle);
+        const throttle = throttling === undefined
+          ? undefined
+          : yield* Throttle.make("mongodb", throttling);
+        if (throttle !== undefined) {
+          const forget = metrics.throttle("mongodb", throttle.unsafeRejections);
+          yield* Effect.addFinalizer(() => Effect.sync(forget));
+        }
+
         const redis = yield* breakers.get("redis");
         return {
           mongodb: yield* Guard.make({
@@ -80,6 +97,7 @@ export class Guards extends Context.Tag("Guards")<Guards, {
             retry,
             budget: yield* RetryBudget.make(budget),
             limiter: yield* RateLimiter.following(mongodb, { rampFloor }),
+            throttle,
             bulkhead,
             attemptLimit: settings.mongodbTimeout,
             onRetry: onRetry(metrics),

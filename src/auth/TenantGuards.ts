@@ -15,6 +15,7 @@ import { isRefusal, type Refusal } from "../resilience/Refusal.ts";
 import * as RateLimiter from "../resilience/RateLimiter.ts";
 import type { Policy, Retrying } from "../resilience/Retry.ts";
 import * as RetryBudget from "../resilience/RetryBudget.ts";
+import * as Throttle from "../resilience/Throttle.ts";
 import { type AskFailure, operation, Unanswered } from "./ExchangeFailure.ts";
 import { classify, type IdentityFailure, isRetryable } from "./IdentityProvider.ts";
 
@@ -22,6 +23,8 @@ import { classify, type IdentityFailure, isRetryable } from "./IdentityProvider.
 export interface Options {
   /** Exchanges at a time for one tenant [32]. */
   readonly maxConcurrent?: number;
+  /** Sheds a share of a tenant's calls while its endpoint accepts too few [none]. */
+  readonly throttle?: Partial<Throttle.Settings> | undefined;
   /** Delays between attempts, from `Retry.policy` [no retrying]. */
   readonly retry?: Policy;
   /** How much of a tenant's calls may be retried [as `RetryBudget` has it]. */
@@ -64,8 +67,9 @@ export const make = (
     const bulkheads = yield* Bulkhead.keyed<string>(dependency, {
       maxConcurrent: options.maxConcurrent ?? 32,
     });
-    // Made only to have the settings checked here; a tenant's own comes with its guard.
+    // Made only to have the settings checked here; a tenant's own come with its guard.
     yield* RetryBudget.make(retryBudget);
+    yield* Throttle.make(dependency, options.throttle);
     const guards = new WeakMap<CircuitBreaker, Guard.Guard>();
 
     const guardOf = (tenantId: string, breaker: CircuitBreaker): Effect.Effect<Guard.Guard> => {
@@ -79,6 +83,9 @@ export const make = (
           budget: yield* Effect.orDie(RetryBudget.make(retryBudget)), // legal above, so legal here
           bulkhead: bulkheads.at(tenantId),
           limiter: yield* Effect.orDie(RateLimiter.following(breaker, { rampFloor })), // legal
+          throttle: options.throttle === undefined
+            ? undefined
+            : yield* Effect.orDie(Throttle.make(dependency, options.throttle)), // legal above
           classify,
           isRetryable,
           onRetry,

@@ -83,6 +83,31 @@ export const readCounters = (
   });
 };
 
+/** A counter family kept elsewhere and read at scrape time; answers as {@link gauges} does. */
+export const sums = (
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: ReadonlyArray<string>,
+): (labels: Labels, read: () => number) => () => void => {
+  const children = new Set<{ readonly labels: Labels; readonly read: () => number }>();
+  new Counter({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { labels, read } of children) this.inc(labels, read());
+    },
+  });
+  return (labels, read) => {
+    const child = { labels, read };
+    children.add(child);
+    return () => children.delete(child);
+  };
+};
+
 /** A gauge family read at scrape time; answers a function that adds a child and one to remove it. */
 export const gauges = (
   registry: Registry,

@@ -18,6 +18,7 @@ import {
   type Observer,
   readCounter,
   readCounters,
+  sums,
 } from "./MetricFamilies.ts";
 import * as ProcessMetrics from "./ProcessMetrics.ts";
 import type { Loss } from "./Telemetry.ts";
@@ -70,6 +71,8 @@ export class Metrics extends Context.Tag("operations/Metrics")<Metrics, {
   readonly rateLimitRejection: () => void;
   /** Shows the calls in flight of a bulkhead (several of one dependency are added up). */
   readonly bulkhead: (dependency: string, inFlight: () => number) => () => void;
+  /** Shows the calls that a throttle has refused (several of one dependency are added up). */
+  readonly throttle: (dependency: string, rejections: () => number) => () => void;
   /** Shows 1 while the dependency answers its pings, else 0. */
   readonly dependencyUp: (dependency: string, isUp: () => boolean) => () => void;
   /** The whole page, as {@link contentType}; encoded in pieces, as it may be megabytes. */
@@ -243,6 +246,13 @@ const make = (options: MetricsOptions) => {
     ["service"],
   )({ service });
 
+  const newThrottle = sums(
+    registry,
+    "throttle_rejections_total",
+    "Calls refused because the dependency accepted too few of them.",
+    ["service", "dependency"],
+  );
+
   const newUp = gauges(
     registry,
     "dependency_up",
@@ -302,6 +312,8 @@ const make = (options: MetricsOptions) => {
     },
     bulkhead: (dependency: string, inFlight: () => number) =>
       newInFlight({ service, dependency }, inFlight),
+    throttle: (dependency: string, rejections: () => number) =>
+      newThrottle({ service, dependency }, rejections),
     dependencyUp: (dependency: string, isUp: () => boolean) =>
       newUp({ service, dependency }, () => isUp() ? 1 : 0),
   };

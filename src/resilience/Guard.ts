@@ -1,6 +1,7 @@
 /**
  * Everything that stands between a use case and a dependency, in the one order that works:
- * retry ▸ hedge ▸ breaker ▸ rate limit of the breaker's state ▸ bulkhead ▸ deadline ▸ call.
+ * retry ▸ hedge ▸ breaker ▸ rate limit of the breaker's state ▸ throttle ▸ bulkhead ▸ deadline ▸
+ * call.
  *
  * So every attempt is counted by the breaker, an open breaker ends the retrying, and what the inner
  * guards refuse is neutral to the breaker. Healthy calls fork nothing and arm no timer; with a
@@ -20,6 +21,7 @@ import type { RateLimiter } from "./RateLimiter.ts";
 import { isRefusal, type Refusal } from "./Refusal.ts";
 import * as Retry from "./Retry.ts";
 import type { RetryBudget } from "./RetryBudget.ts";
+import type { Throttle } from "./Throttle.ts";
 
 /** How one guarded call differs from the others of its guard. */
 export interface CallOptions {
@@ -49,6 +51,8 @@ export interface Options extends CallOptions {
   readonly budget?: RetryBudget | undefined;
   /** Mostly `RateLimiter.following(breaker)` [none]. */
   readonly limiter?: RateLimiter | undefined;
+  /** Sheds a share of the calls while too few are accepted [none]. */
+  readonly throttle?: Throttle | undefined;
   /** A `Bulkhead`, or one key's place in a keyed one [none]. */
   readonly bulkhead?: Place | undefined;
   /** Makes a second attempt beside a first one that takes long; for reads only [none]. */
@@ -150,8 +154,19 @@ interface Run {
 /** Puts the guards together; everything in `options` may be shared except the limiter. */
 export const make = (options: Options): Effect.Effect<Guard> =>
   Effect.sync(() => {
-    const { dependency, breaker, retry, budget, limiter, bulkhead, hedge, onRetry, onCall, spans } =
-      options;
+    const {
+      dependency,
+      breaker,
+      retry,
+      budget,
+      limiter,
+      throttle,
+      bulkhead,
+      hedge,
+      onRetry,
+      onCall,
+      spans,
+    } = options;
     const ownRules = rulesOf(options, defaults);
 
     /** Everything from the breaker inwards. `now` is when the attempt begins; the first is 1. */
@@ -177,15 +192,20 @@ export const make = (options: Options): Effect.Effect<Guard> =>
         if (isFirst) budget?.deposit(now);
         return limited;
       };
-      const inner = Effect.suspend((): Effect.Effect<A, E | Refusal, R> => {
-        if (now >= deadline) return tooLate();
-        const refused = limiter?.unsafeAdmit(now);
-        if (refused !== undefined) return refused;
+      const placed = (): Effect.Effect<A, E | Refusal, R> => {
         if (bulkhead === undefined) return begin();
         return bulkhead.protect(Effect.withFiberRuntime((fiber) =>
           // It may have waited for its place.
           deadline !== Infinity && monotonicMillis(clockOf(fiber)) >= deadline ? tooLate() : begin()
         ));
+      };
+      const inner = Effect.suspend((): Effect.Effect<A, E | Refusal, R> => {
+        if (now >= deadline) return tooLate();
+        const refused = limiter?.unsafeAdmit(now);
+        if (refused !== undefined) return refused;
+        return throttle === undefined
+          ? placed()
+          : throttle.protect(Effect.suspend(placed), rules.classify);
       });
       const guarded = breaker.protect(inner, rules.classify);
       return spans === undefined ? guarded : inSpan(guarded, spans(operation), breaker, number);

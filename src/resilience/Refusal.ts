@@ -10,13 +10,15 @@ import { BulkheadFull } from "./Bulkhead.ts";
 import { DeadlineExceeded } from "./Deadline.ts";
 import { RateLimited } from "./RateLimiter.ts";
 import { retryAfterOf } from "./RetryAfter.ts";
+import { Throttled } from "./Throttle.ts";
 
 /** Every way a guard can say no; `DeadlineExceeded` is one only while `attempted` is false. */
-export type Refusal = CircuitOpen | BulkheadFull | RateLimited | DeadlineExceeded;
+export type Refusal = CircuitOpen | BulkheadFull | RateLimited | Throttled | DeadlineExceeded;
 
 /** True for errors of a call that never reached its dependency. */
 export const isRefusal = (error: unknown): error is Refusal =>
   error instanceof CircuitOpen || error instanceof BulkheadFull || error instanceof RateLimited ||
+  error instanceof Throttled ||
   error instanceof DeadlineExceeded && error.refused;
 
 /**

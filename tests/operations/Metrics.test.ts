@@ -125,6 +125,18 @@ describe("Metrics", () => {
       assert.ok(Math.abs(sum - 0.0431) < 1e-9);
     }).pipe(Effect.provide(layer())));
 
+  it.effect("throttle() adds up what the throttles of one dependency refused", () =>
+    Effect.gen(function* () {
+      const metrics = yield* Metrics;
+      const series = `throttle_rejections_total{service="routing",dependency="token-exchange"}`;
+      assert.equal(valueOf(yield* textOf(metrics), series), undefined);
+      const forget = metrics.throttle("token-exchange", () => 3);
+      metrics.throttle("token-exchange", () => 4);
+      assert.equal(valueOf(yield* textOf(metrics), series), 7);
+      forget();
+      assert.equal(valueOf(yield* textOf(metrics), series), 4);
+    }).pipe(Effect.provide(layer())));
+
   it.effect("request() bounds its labels when methods and routes are made up", () =>
     Effect.gen(function* () {
       const metrics = yield* Metrics;
