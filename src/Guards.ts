@@ -77,6 +77,16 @@ export class Guards extends Context.Tag("Guards")<Guards, {
         const bulkhead = yield* Bulkhead.make("mongodb", {
           maxConcurrent: settings.mongodbMaxConcurrent,
         });
+        const counted: Bulkhead.Place = {
+          protect: (self) =>
+            Effect.tapError(
+              bulkhead.protect(self),
+              (error) =>
+                error instanceof Bulkhead.BulkheadFull
+                  ? Effect.sync(() => metrics.bulkheadRejection("mongodb"))
+                  : Effect.void,
+            ),
+        };
         const hide = metrics.bulkhead("mongodb", () => bulkhead.inFlight);
         yield* Effect.addFinalizer(() => Effect.sync(hide));
 
@@ -98,7 +108,7 @@ export class Guards extends Context.Tag("Guards")<Guards, {
             budget: yield* RetryBudget.make(budget),
             limiter: yield* RateLimiter.following(mongodb, { rampFloor }),
             throttle,
-            bulkhead,
+            bulkhead: counted,
             attemptLimit: settings.mongodbTimeout,
             onRetry: onRetry(metrics),
             onCall: (operation, ms) => metrics.dependencyCall("mongodb", operation, ms),

@@ -25,19 +25,100 @@ const load = (environment: Readonly<Record<string, string>>): Either.Either<
 const loaded = (environment: Readonly<Record<string, string>>): AppConfig =>
   Either.getOrThrowWith(load(environment), (lines) => new Error(lines.join("\n")));
 
+/** With durations as their milliseconds. */
+const plain = (settings: object): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [
+      name,
+      Duration.isDuration(value) ? Duration.toMillis(value) : value,
+    ]),
+  );
+
 describe("config", () => {
   it("config has the documented defaults when nothing is set", () => {
-    const settings = loaded({});
-    assert.equal(settings.host, "0.0.0.0");
-    assert.equal(settings.port, undefined);
-    assert.equal(settings.logLevel, "info");
-    assert.equal(settings.mongodbDatabase, "amicis");
-    assert.equal(settings.rateLimitRps, 100);
-    assert.equal(settings.rateLimitBurst, 200);
-    assert.equal(Duration.toMillis(settings.cacheTtl), 3_600_000);
-    assert.equal(Duration.toMillis(settings.redisTimeout), 250);
-    assert.deepEqual(settings.corsAllowedOrigins, ["*"]);
-    assert.deepEqual(settings.breaker, {});
+    const { telemetry: _, ...settings } = loaded({});
+    assert.deepEqual(plain(settings), {
+      service: undefined,
+      host: "0.0.0.0",
+      port: undefined,
+      authPort: 3000,
+      routingPort: 8080,
+      managementPort: undefined,
+      logLevel: "info",
+      logFormat: undefined,
+      accessLogSample: 1,
+      mongodbUri: undefined,
+      mongodbDatabase: "amicis",
+      redisUrl: undefined,
+      dataFile: undefined,
+      jwtSecret: undefined,
+      jwtJwksUrl: undefined,
+      jwtIssuer: undefined,
+      jwtAudience: undefined,
+      jwtClockTolerance: 5_000,
+      corsAllowedOrigins: ["*"],
+      rateLimitRps: 100,
+      rateLimitBurst: 200,
+      requestTimeout: 10_000,
+      maxBodyBytes: 16_384,
+      shutdownGrace: 20_000,
+      cacheTtl: 3_600_000,
+      cacheStaleIfError: 24 * 3_600_000,
+      cacheNegativeTtl: 30_000,
+      nearCacheSize: 10_000,
+      tokenCacheKey: undefined,
+      adminToken: undefined,
+      allowInsecureTokenEndpoints: false,
+      mongodbTimeout: 2_000,
+      redisTimeout: 250,
+      tokenExchangeTimeout: 5_000,
+      mongodbMaxConcurrent: 64,
+      tokenExchangeMaxConcurrent: 32,
+      retryMaxAttempts: 3,
+      retryInitialDelay: 100,
+      retryMaxDelay: 5_000,
+      retryFactor: 2,
+      retryBudget: 0.2,
+      breaker: {},
+      mongodbBreaker: {},
+      redisBreaker: {},
+      tokenExchangeBreaker: {},
+      jwksBreaker: {},
+    });
+  });
+
+  it("config reads each breaker setting under its own name, common and for one breaker", () => {
+    const given: Readonly<Record<string, readonly [text: string, field: string, value: unknown]>> =
+      {
+        WINDOW: ["20s", "window", 20_000],
+        BUCKETS: ["4", "buckets", 4],
+        MINIMUM_REQUESTS: ["7", "minimumRequests", 7],
+        FAILURE_RATE: ["0.25", "failureRate", 0.25],
+        CONSECUTIVE_FAILURES: ["9", "consecutiveFailures", 9],
+        OPEN_FOR: ["3s", "openFor", 3_000],
+        OPEN_FOR_MAX: ["1m", "openForMax", 60_000],
+        OPEN_JITTER: ["0.5", "openJitter", 0.5],
+        HALF_OPEN_MAX: ["2", "halfOpenMax", 2],
+        TRIAL_LEASE: ["4s", "trialLease", 4_000],
+        SLOW_CALL_DURATION: ["800ms", "slowCallDuration", 800],
+        SLOW_CALL_RATE: ["0.75", "slowCallRate", 0.75],
+      };
+    const breakers = {
+      "": "breaker",
+      MONGODB_: "mongodbBreaker",
+      REDIS_: "redisBreaker",
+      TOKEN_EXCHANGE_: "tokenExchangeBreaker",
+      JWKS_: "jwksBreaker",
+    } as const;
+    for (const [prefix, breaker] of Object.entries(breakers)) {
+      for (const [name, [text, field, value]] of Object.entries(given)) {
+        const settings = loaded({ [`${prefix}BREAKER_${name}`]: text });
+        for (const other of Object.values(breakers)) {
+          const expected = other === breaker ? { [field]: value } : {};
+          assert.deepEqual(plain(settings[other]), expected, `${prefix}BREAKER_${name}`);
+        }
+      }
+    }
   });
 
   it("config reads durations in both notations", () => {
