@@ -35,4 +35,25 @@ describe("launch()", () => {
     assert.equal(code, 78);
     assert.equal(stderr, 'DATA_FILE "/no/such/file.json" cannot be read\n');
   });
+
+  it("launch() takes the service of SERVICE when no flag names one", async () => {
+    const outcome = async (args: ReadonlyArray<string>, env: Record<string, string>) => {
+      const { code, stderr } = await runToEnd([...args, "--check"], { env });
+      return [code, stderr.split("\n", 1)[0]];
+    };
+    // Of the two only routing needs a way to verify tokens.
+    const missing = "JWT_SECRET or JWT_JWKS_URL must be set with MONGODB_URI: there is no default";
+    const env = { MONGODB_URI: "mongodb://127.0.0.1" };
+    assert.deepEqual(await outcome([], { ...env, SERVICE: "auth" }), [0, ""]);
+    assert.deepEqual(await outcome([], { ...env, SERVICE: "routing" }), [78, missing]);
+    assert.deepEqual(await outcome(["--service=routing"], { ...env, SERVICE: "auth" }), [
+      78,
+      missing,
+    ]);
+    assert.deepEqual(await outcome([], { SERVICE: "shop" }), [
+      78,
+      "SERVICE must be one of auth, routing, all",
+    ]);
+    assert.deepEqual(await outcome([], {}), [64, "No service chosen"]);
+  });
 });

@@ -139,6 +139,23 @@ describe("routing", needs("redis-server", "secantusdb"), () => {
       assertProblem(await get(path), 414, "Query too long");
     });
 
+    it("reads a store once for all who miss it at the same time", async () => {
+      await mongo.insert(database, "stores", [store("ikea", "rush-01")]);
+      const reads = async () =>
+        (await amicis.metrics()).value("dependency_call_duration_seconds_count", {
+          operation: "mongodb_find",
+        }) ?? NaN;
+      const before = await reads();
+      // Held until all have come.
+      await mongo.failPoint({ failCommands: ["find"], blockTimeMS: 500, mode: { times: 1 } });
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, () => get("/api/v1/route?storeId=rush-01")),
+      );
+      await mongo.clearFailPoint();
+      for (const { status } of answers) assert.equal(status, 200);
+      assert.equal(await reads(), before + 1);
+    });
+
     it("remembers that a store is not there", async () => {
       assertProblem(await get("/api/v1/route?storeId=new-01"), 404, "Store not found");
       await eventually(async () =>
@@ -181,7 +198,7 @@ describe("routing", needs("redis-server", "secantusdb"), () => {
       ]);
       const ids = (await get("/api/v1/stores")).json.map((one: { storeId: string }) => one.storeId);
       // By character codes, so capitals come first.
-      assert.deepEqual(ids.filter((id: string) => id !== "new-01"), [
+      assert.deepEqual(ids.filter((id: string) => !/^(new|rush)-01$/.test(id)), [
         "Oslo_1.a-B",
         "berlin-01",
         "paris-01",
@@ -214,6 +231,18 @@ describe("routing", needs("redis-server", "secantusdb"), () => {
         seen,
         Array.from({ length: 25 }, (_, i) => `store-${String(i).padStart(3, "0")}`),
       );
+    });
+
+    it("gives a thousand when nobody asks for fewer", async () => {
+      const many = Array.from({ length: 1_001 }, (_, i) => store("many", `s-${1_000 + i}`));
+      await mongo.insert(database, "stores", many);
+      const first = await get("/api/v1/stores", "many");
+      assert.equal(first.json.length, 1_000);
+      const link = '</api/v1/stores?limit=1000&after=s-1999>; rel="next"';
+      assert.equal(first.headers.get("link"), link);
+      const second = await get("/api/v1/stores?limit=1000&after=s-1999", "many");
+      assert.equal(second.json.length, 1);
+      assert.equal(second.headers.get("link"), null);
     });
 
     it("gives no link when the page ends with the last store", async () => {
