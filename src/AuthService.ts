@@ -2,6 +2,7 @@
 import { Effect, Layer, Option } from "effect";
 import { AuthApi, unavailableSentence } from "./auth/Api.ts";
 import { authHandlers } from "./auth/Http.ts";
+import { isTenantId } from "./auth/Tenant.ts";
 import { breakerName, dependency as tokenExchange } from "./auth/TenantGuards.ts";
 import { Tenants } from "./auth/Tenants.ts";
 import { TokenExchange } from "./auth/TokenExchange.ts";
@@ -108,8 +109,9 @@ export const run = (settings: AppConfig, port: number) =>
       isBreakerName: (name) => {
         if (shared.has(name)) return Effect.succeed(true);
         const prefix = breakerName("");
-        if (!name.startsWith(prefix)) return Effect.succeed(false);
-        return tenants.find(name.slice(prefix.length)).pipe(
+        const tenantId = name.slice(prefix.length);
+        if (!name.startsWith(prefix) || !isTenantId(tenantId)) return Effect.succeed(false);
+        return tenants.find(tenantId).pipe(
           Effect.map(Option.isSome),
           // Nobody can tell now: a forced state for a tenant that may exist does no harm.
           Effect.orElseSucceed(() => true),

@@ -29,8 +29,8 @@ const maxIdle = 30_000;
 /** Milliseconds a connection is used at most, so that a name that moves is noticed. */
 const maxAge = 300_000;
 
-/** Most connections that wait, over all endpoints. */
-const maxWaiting = 512;
+/** Most connections that wait, over all endpoints, unless told otherwise. */
+const defaultMaxWaiting = 512;
 
 /** Milliseconds after which the next address of a name is tried beside those before (RFC 8305). */
 const headStart = 250;
@@ -94,6 +94,8 @@ export interface Options {
   readonly authorities: ReadonlyArray<string>;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Most connections that wait, over all endpoints [512]. */
+  readonly maxWaiting?: number;
 }
 
 /** Makes, keeps and ends connections. */
@@ -120,6 +122,7 @@ export class Connections {
 
   /** Keeps a connection for the next request, for as long as the endpoint says at most. */
   give(connection: Connection, keepMillis = maxIdle): void {
+    const { maxWaiting = defaultMaxWaiting } = this.options;
     if (this.#isClosed || this.#waiting.size >= maxWaiting) return connection.close();
     const waiting: Waiting = {
       connection,
@@ -184,13 +187,17 @@ export class Connections {
   }
 }
 
-/** The first of the addresses to answer; each next one is tried after a failure or a head start. */
+/**
+ * The first of the addresses to answer; each next one is tried after a failure or a head start. No
+ * try outlives the call: an address that swallows everything would hold on to each for minutes.
+ */
 const connectFirst = (
   addresses: ReadonlyArray<string>,
   port: number,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> =>
   new Promise((resolve, reject) => {
+    const trying = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isSettled = false;
     let started = 0;
@@ -200,6 +207,8 @@ const connectFirst = (
       clearTimeout(timer);
       signal.removeEventListener("abort", abort);
       act();
+      // Ends those that are under way; a connection that stands is left alone by it.
+      trying.abort();
     };
     const abort = () => settle(() => reject(signal.reason));
     const next = () => {
@@ -208,7 +217,7 @@ const connectFirst = (
       if (isSettled || hostname === undefined) return;
       started += 1;
       timer = setTimeout(next, headStart);
-      Deno.connect({ hostname, port }).then((conn) => {
+      Deno.connect({ hostname, port, signal: trying.signal }).then((conn) => {
         if (isSettled) conn.close();
         else settle(() => resolve(conn));
       }, (error: unknown) => {

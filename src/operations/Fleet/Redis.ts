@@ -17,6 +17,8 @@ export interface FleetOptions {
   readonly channel?: string;
   /** Time between two readings of the hash [30 seconds]. */
   readonly reconcileEvery?: Duration.DurationInput;
+  /** Most standing overrides that are obeyed, whatever Redis holds [10,000]. */
+  readonly capacity?: number;
 }
 
 /** The fleet of all replicas of one service that share this Redis. */
@@ -53,6 +55,7 @@ const make = (
     const channel = options.channel ?? "amicis:overrides";
     const hash = `${channel}:${options.service}`;
     const replica = yield* Effect.sync(() => crypto.randomUUID());
+    const capacity = options.capacity ?? 10_000;
     /** Standing overrides that came from the fleet and hold here, by breaker. */
     const applied = new Map<string, Override["action"]>();
 
@@ -60,9 +63,12 @@ const make = (
     const isEnded = ({ breaker, action }: Override): boolean =>
       action !== "close" || applied.get(breaker) === "open";
 
+    const hasRoom = (breaker: string): boolean => applied.has(breaker) || applied.size < capacity;
+
     const remember = (override: Override): void => {
-      if (isStanding(override.action)) applied.set(override.breaker, override.action);
-      else if (isEnded(override)) applied.delete(override.breaker);
+      if (isStanding(override.action)) {
+        if (hasRoom(override.breaker)) applied.set(override.breaker, override.action);
+      } else if (isEnded(override)) applied.delete(override.breaker);
     };
 
     const publish = (override: Override) => {
@@ -83,6 +89,7 @@ const make = (
       const standing = new Map<string, Override["action"]>();
       for (const [breaker, value] of Object.entries(found)) {
         const action = Option.filter(decodeAction(value), isStanding);
+        if (standing.size >= capacity) break;
         if (Option.isSome(action)) standing.set(breaker, action.value);
       }
       const changes: Array<Override> = [];
@@ -104,7 +111,7 @@ const make = (
       const { breaker, action } = message.value;
       const isForUs = message.value.service === options.service &&
         message.value.replica !== replica;
-      if (!isForUs) return Effect.succeed([]);
+      if (!isForUs || (isStanding(action) && !hasRoom(breaker))) return Effect.succeed([]);
       remember({ breaker, action });
       return Effect.succeed([{ breaker, action }]);
     };

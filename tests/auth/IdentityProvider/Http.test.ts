@@ -62,6 +62,39 @@ const notUtf8: TokenBehaviour = {
 
 const fields = { access_token: "t", token_type: "Bearer", expires_in: 60 };
 
+/** A port whose queue of connections is full: whoever asks gets no answer at all. */
+const swallowing = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+    const { port } = listener.addr;
+    const full: Array<Deno.TcpConn> = [];
+    for (;;) {
+      const tooLate = AbortSignal.timeout(200);
+      try {
+        full.push(await Deno.connect({ hostname: "127.0.0.1", port, signal: tooLate }));
+      } catch {
+        return { listener, port, full };
+      }
+    }
+  }),
+  ({ listener, full }) =>
+    Effect.sync(() => {
+      for (const conn of full) conn.close();
+      listener.close();
+    }),
+);
+
+/** Connections of this machine to the port that wait for the first answer. */
+const attemptsAt = (port: number) =>
+  Effect.promise(async () => {
+    const target = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+    const lines = (await Deno.readTextFile("/proc/net/tcp")).split("\n");
+    return lines.filter((line) => {
+      const [, , remote, state] = line.trim().split(/\s+/);
+      return remote === target && state === "02"; // SYN-SENT
+    }).length;
+  });
+
 describe("IdentityProvider/Http", () => {
   it.live("exchange() sends the form of RFC 8693 and gives the checked token", () =>
     Effect.gen(function* () {
@@ -448,6 +481,20 @@ describe("IdentityProvider/Http", () => {
       const issued = yield* exchange(tenant, subject);
       assert.equal(issued.expiresIn, 3600);
       assert.equal(endpoint.requests[0]?.headers.get("host"), `a.localhost:${endpoint.port}`);
+    }));
+
+  it.live("exchange() leaves no connection half made when its time is over", () =>
+    Effect.gen(function* () {
+      const { port } = yield* swallowing;
+      assert.equal(yield* attemptsAt(port), 0);
+      const { exchange } = yield* provider({ timeout: "300 millis" });
+      const waiting = yield* Effect.fork(
+        Effect.flip(exchange(tenantAt(`http://127.0.0.1:${port}/token`), subject)),
+      );
+      yield* eventually(Effect.map(attemptsAt(port), (count) => assert.equal(count, 1)));
+      const failure = yield* Fiber.join(waiting);
+      assert.ok(failure instanceof TransientFailure && failure.timedOut);
+      yield* eventually(Effect.map(attemptsAt(port), (count) => assert.equal(count, 0)));
     }));
 
   it.live("exchange() makes a new connection when the kept one has gone", () =>

@@ -12,7 +12,11 @@ import { type OperationsServer, start } from "../OperationsServer.ts";
 /** One replica of a service over this Redis. */
 const replica = (
   redis: Redis,
-  options: { service?: "auth" | "routing"; reconcileEvery?: string & "100 millis" } = {},
+  options: {
+    service?: "auth" | "routing";
+    reconcileEvery?: string & "100 millis";
+    capacity?: number;
+  } = {},
 ) => {
   const service = options.service ?? "routing";
   return start({
@@ -20,6 +24,7 @@ const replica = (
     fleet: FleetRedis.layer({
       service,
       reconcileEvery: options.reconcileEvery ?? "30 seconds",
+      capacity: options.capacity ?? 10_000,
     }).pipe(Layer.provide(RedisConnection.layer({ url: Redacted.make(redis.url) }))),
   });
 };
@@ -137,6 +142,29 @@ describe("Fleet/Redis", needs("redis-server"), () => {
         redis.command("HSET", "amicis:overrides:routing", "redis", "observe", "x", "rubbish")
       );
       yield* becomes(one, "redis", "observe");
+    }));
+
+  it.live("overrides obeys no more than its capacity, whatever Redis holds", () =>
+    Effect.gen(function* () {
+      const redis = yield* Redis.scoped();
+      const standing = Array.from({ length: 50 }, (_, i) => [`made-up-${i}`, "open"]).flat();
+      yield* Effect.promise(() => redis.command("HSET", "amicis:overrides:routing", ...standing));
+      const one = yield* replica(redis, { capacity: 3, reconcileEvery: "100 millis" });
+      yield* Effect.promise(() => subscribers(redis, 1));
+      yield* eventually(Effect.sync(() => assert.equal(appliedOf(one).length, 3)));
+      const message = { replica: "x", service: "routing", breaker: "made-up-99", action: "open" };
+      yield* Effect.promise(() =>
+        redis.command("PUBLISH", "amicis:overrides", JSON.stringify(message))
+      );
+      // What frees a place is obeyed, and so is what then fits.
+      yield* Effect.promise(() => redis.command("DEL", "amicis:overrides:routing"));
+      yield* Effect.promise(() =>
+        redis.command("HSET", "amicis:overrides:routing", "mongodb", "open")
+      );
+      yield* becomes(one, "mongodb", "forced-open");
+      const names = new Set(appliedOf(one).map(({ breaker }) => breaker));
+      assert.equal(names.has("made-up-99"), false);
+      assert.equal(names.size, 4);
     }));
 
   it.live("overrides passes over messages that make no sense or name no breaker of ours", () =>
