@@ -81,16 +81,20 @@ const fromAdmit = (
   };
 };
 
+/** Stands where others have defaults; no legal settings. */
+const noLimits: Settings = { rate: NaN, burst: NaN };
+
 /** A token bucket of `burst` tokens, full at first, into which `rate` flow per second. */
 export const make = (
   dependency: string,
   settings: Settings,
 ): Effect.Effect<RateLimiter, InvalidPolicy.InvalidPolicy> =>
   Effect.suspend(() =>
-    InvalidPolicy.check(`rate limiter "${dependency}"`, { rate: NaN, burst: NaN }, settings, {
-      rate: InvalidPolicy.positive,
-      burst: InvalidPolicy.atLeastOne,
-    })
+    InvalidPolicy.check(`rate limiter "${dependency}"`, noLimits, {
+      // A caller from untyped code must not get a limiter that admits nothing, ever.
+      rate: settings.rate ?? NaN,
+      burst: settings.burst ?? NaN,
+    }, { rate: InvalidPolicy.positive, burst: InvalidPolicy.atLeastOne })
   ).pipe(Effect.map((limits) => {
     let state: TokenBucket.State | undefined;
     return fromAdmit(dependency, (now) => {

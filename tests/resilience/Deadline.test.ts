@@ -75,6 +75,8 @@ describe("Deadline", () => {
         { ...call, timedOut: true, attempted: true, refused: false },
       );
       assert.equal(retryAfter, undefined);
+      assert.equal(error._tag, "DeadlineExceeded");
+      assert.equal(error.message, 'No time left for mongodb_find of "mongodb"');
     }));
 
   it.effect("enforce() does not run the call when the deadline has been reached", () =>
@@ -87,6 +89,7 @@ describe("Deadline", () => {
       );
       assert.equal(ran, false);
       assert.equal(error.refused, true);
+      assert.deepEqual([error.dependency, error.operation], ["mongodb", "mongodb_find"]);
       assert.deepEqual(error.retryAfter, Duration.seconds(1));
     }));
 
@@ -109,6 +112,19 @@ describe("Deadline", () => {
       assert.equal(yield* endsAfter({ limit: 300 }, 1_000), 300);
       assert.equal(yield* endsAfter({ until: 200, limit: 300 }, 1_000), 200);
       assert.equal(yield* endsAfter({ limit: 300, until: 200 }, 100), 100);
+    }));
+
+  it.effect("enforce() holds a call to its limit when the fiber has no deadline", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.never.pipe(
+        Deadline.enforce({ ...call, limit: 300 }),
+        Effect.flip,
+        Effect.fork,
+      );
+      yield* TestClock.adjust("299 millis");
+      assert.equal(fiber.unsafePoll(), null);
+      yield* TestClock.adjust("1 millis");
+      assert.equal((yield* Fiber.join(fiber)).attempted, true);
     }));
 
   it.effect("enforce() passes the call's own failure unchanged", () =>

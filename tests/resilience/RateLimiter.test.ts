@@ -54,6 +54,8 @@ describe("RateLimiter.make()", () => {
       const error = yield* Effect.flip(limiter.protect(Effect.sync(() => ran = true)));
       assert.ok(error instanceof RateLimiter.RateLimited);
       assert.deepEqual([error.dependency, error.refused, ran], ["tenant", true, false]);
+      assert.equal(error._tag, "RateLimited");
+      assert.equal(error.message, 'Too many calls of "tenant" per second');
       assert.equal(Duration.toMillis(error.retryAfter), 500);
       yield* TestClock.adjust("499 millis");
       assert.equal(yield* admitted(limiter, 10), 0);
@@ -74,6 +76,9 @@ describe("RateLimiter.make()", () => {
         );
       assert.deepEqual(yield* problemsOf(0, 0.5), ["rate", "burst"]);
       assert.deepEqual(yield* problemsOf(NaN, Infinity), ["rate", "burst"]);
+      // Untyped callers can leave one out.
+      const { rate, burst } = {} as { rate: number; burst: number };
+      assert.deepEqual(yield* problemsOf(rate, burst), ["rate", "burst"]);
     }));
 });
 
@@ -197,6 +202,44 @@ describe("RateLimiter.following()", () => {
       yield* Effect.ignore(breaker.protect(Effect.fail("still down")));
       yield* recovery(breaker);
       assert.equal(yield* admitted(limiter, 1_000), 20);
+    }));
+
+  it.effect("measures anew after a ramp has ended, also at its very end", () =>
+    Effect.gen(function* () {
+      const rateAfter = () =>
+        Effect.gen(function* () {
+          const breaker = yield* CircuitBreaker.make("mongodb", settings);
+          const limiter = yield* RateLimiter.following(breaker, { rampFor: "20 seconds" });
+          yield* load(limiter, 200, 10);
+          yield* outage(breaker);
+          yield* recovery(breaker);
+          yield* load(limiter, 10, 20);
+          yield* outage(breaker);
+          yield* recovery(breaker);
+          // Half of the way, where the share does not fall below one call a second.
+          yield* TestClock.adjust("10 seconds");
+          return yield* admitted(limiter, 1_000);
+        });
+      assert.equal(yield* rateAfter(), 5);
+    }));
+
+  it.effect("forgets what it measured before an outage", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make("mongodb", { ...settings, openFor: "1 second" });
+      const limiter = yield* RateLimiter.following(breaker, { rampFor: "1 second" });
+      yield* load(limiter, 1_000, 5);
+      yield* outage(breaker);
+      yield* TestClock.adjust("1 second");
+      yield* Effect.replicateEffect(breaker.protect(Effect.void), 3);
+      // The ramp is over; what comes now is measured from its own first call on.
+      yield* TestClock.adjust("1 second");
+      yield* load(limiter, 100, 2);
+      yield* outage(breaker);
+      yield* TestClock.adjust("1 second");
+      yield* Effect.replicateEffect(breaker.protect(Effect.void), 3);
+      yield* TestClock.adjust("500 millis");
+      // Of 100 a second, not of the thousand: 10 at once, and 55 % for half a second.
+      assert.equal(yield* admitted(limiter, 1_000), 37);
     }));
 
   it.effect("measures a process younger than the window by its age", () =>

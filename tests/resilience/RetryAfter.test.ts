@@ -37,6 +37,21 @@ describe("RetryAfter.parse()", () => {
     const now = Date.UTC(2026, 0, 1);
     assert.equal(millisOf("Thursday, 01-Jan-26 00:00:10 GMT", now), 10_000);
     assert.equal(millisOf("Saturday, 01-Jan-77 00:00:10 GMT", now), 0);
+    // Exactly 50 years ahead it is believed.
+    assert.equal(millisOf("Wednesday, 01-Jan-76 00:00:10 GMT", now), 3_600_000);
+  });
+
+  it("reads the first and the last second of a day, leap seconds, and days of two digits", () => {
+    assert.equal(
+      millisOf("Sun, 06 Nov 1994 23:59:60 GMT", Date.UTC(1994, 10, 6, 23, 59, 59)),
+      1_000,
+    );
+    assert.equal(
+      millisOf("Mon, 07 Nov 1994 00:00:00 GMT", Date.UTC(1994, 10, 6, 23, 59, 59)),
+      1_000,
+    );
+    assert.equal(millisOf("Wed Nov 16 08:49:37 1994", Date.UTC(1994, 10, 16, 8, 49, 36)), 1_000);
+    assert.equal(millisOf("Wednesday, 16-Nov-94 08:49:37 GMT", Date.UTC(1994, 10, 16)), 3_600_000);
   });
 
   it("believes no more than an hour", () => {
@@ -60,7 +75,16 @@ describe("RetryAfter.parse()", () => {
         "Sun, 06 Nov 1994 25:49:37 GMT",
         "Sun, 06 Nov 1994 08:60:37 GMT",
         "Sun, 06 Nov 1994 08:49:61 GMT",
+        "Sun, 06 Nov 1994 24:00:00 GMT",
         "Sun, 06 Nov 1994 08:49:37 CET",
+        "x Sun, 06 Nov 1994 08:49:37 GMT",
+        "xSun, 06 Nov 1994 08:49:37 GMT",
+        "xSunday, 06-Nov-94 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT 1",
+        "Sun, 06-Nov-94 08:49:37 GMT",
+        "xSun Nov  6 08:49:37 1994",
+        "Sun Nov  6 08:49:37 19941",
+        "Sun Nov x6 08:49:37 1994",
         "Sun, 06 Nov 1994 08:49:37 GMT, 120",
       ]
     ) assert.equal(millisOf(field), undefined, field);

@@ -37,6 +37,25 @@ describe("RollingCount", () => {
     assert.equal(count.total(5), 1);
   });
 
+  it("counts in the current bucket, and forgets nothing, while time goes back", () => {
+    const count = new RollingCount(1_000, 3);
+    count.add(5_000);
+    count.add(1_500);
+    count.add(-7_000);
+    assert.deepEqual([1_500, 5_999, 7_999, 8_000].map((now) => count.total(now)), [3, 3, 3, 0]);
+  });
+
+  it("total() takes the bucket that is exactly a window old for gone, and no younger one", () => {
+    const count = new RollingCount(1_000, 3);
+    count.add(0);
+    count.add(1_000);
+    assert.equal(count.total(3_000), 1);
+    count.add(3_000);
+    assert.equal(count.total(6_000), 0);
+    count.add(6_000);
+    assert.deepEqual([6_000, 8_999, 9_000].map((now) => count.total(now)), [1, 1, 0]);
+  });
+
   it("total() agrees with a list of all times, whatever the gaps", () => {
     fc.assert(fc.property(
       fc.integer({ min: 1, max: 50 }),

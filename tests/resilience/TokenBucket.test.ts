@@ -27,6 +27,22 @@ describe("TokenBucket", () => {
     const empty = { tokens: 0, at: 1_000 };
     assert.equal(TokenBucket.refill(limits, empty, 1_250).tokens, 2.5);
     assert.equal(TokenBucket.refill(limits, empty, 0), empty);
+    assert.equal(TokenBucket.refill(limits, empty, 1_000), empty);
+  });
+
+  it("take() leaves what is over one token, and never less than none", () => {
+    assert.deepEqual(TokenBucket.take({ tokens: 2.5, at: 7 }), { tokens: 1.5, at: 7 });
+    assert.deepEqual(TokenBucket.take({ tokens: 1 - 1e-7, at: 7 }), { tokens: 0, at: 7 });
+  });
+
+  it("hasToken() forgives rounding of a millionth of a token, and no more", () => {
+    const has = (tokens: number) => TokenBucket.hasToken({ tokens, at: 0 });
+    assert.deepEqual([1, 1 - 1e-6, 1 - 1.1e-6].map(has), [true, true, false]);
+  });
+
+  it("untilFull() is the time after which nothing more fits", () => {
+    assert.equal(TokenBucket.untilFull(limits, { tokens: 2, at: 0 }), 300);
+    assert.equal(TokenBucket.untilFull(limits, { tokens: 9, at: 0 }), 0);
   });
 
   it("untilNext() is the time after which there is a token, not a moment more", () => {
