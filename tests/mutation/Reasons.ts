@@ -17,6 +17,46 @@ const reasons: ReadonlyArray<Reason> = [
     line: 'if (cause._tag === "Fail")',
     why: "A shorter way to the same answer for the commonest cause, a single failure",
   },
+  {
+    file: "SingleFlight",
+    line: "flight.fiber === undefined",
+    why: "Says to the type checker what is always so: the fiber is set before anybody can leave",
+  },
+  {
+    file: "AttemptSpan",
+    line: "captureStackTrace: false",
+    why: "Spares the cost of a stack trace that nobody reads; the span says the same",
+  },
+  {
+    file: "Deadline",
+    line: "return deadline < fiber.getFiberRef(current)",
+    why: "Of two equal deadlines it does not matter which is kept",
+  },
+  {
+    file: "Deadline",
+    line: "deadline === Infinity",
+    why: "A shorter way to the same answer: infinitely many milliseconds are an infinite duration",
+  },
+  {
+    file: "RollingCount",
+    line: "if (this.#ring !== undefined) this.#advance(now)",
+    why: "Keeps an unused count from taking memory; the answer is 0 either way",
+  },
+  {
+    file: "RollingCount",
+    line: "new Array<number>(this.#buckets)",
+    why: "A slot that was never written reads as 0; the length is there to save growing",
+  },
+  {
+    file: "RetryAfter",
+    replacement: "Stryker was here!",
+    why: "Says to the type checker what is always so: every form has this group",
+  },
+  {
+    file: "RetryAfter",
+    line: "year?.length === 2",
+    why: "Says to the type checker what is always so: every form has this group",
+  },
 ];
 
 /** The first reason that fits, or undefined: then a test is missing. */

@@ -120,6 +120,27 @@ describe("SingleFlight", () => {
       assert.ok(Exit.isInterrupted(yield* Fiber.await(dying)));
     }));
 
+  it.effect("run() keeps the new work's key when the abandoned work has died at last", () =>
+    Effect.gen(function* () {
+      const flights = yield* SingleFlight.make<string, number, never>();
+      const dying = yield* Effect.fork(
+        flights.run("key", Effect.never.pipe(Effect.onInterrupt(() => Effect.sleep("1 second")))),
+      );
+      yield* settle;
+      yield* Effect.fork(Fiber.interrupt(dying));
+      yield* settle;
+      const { work, seen, open } = yield* gated(Exit.succeed(7));
+      const first = yield* Effect.fork(flights.run("key", work));
+      yield* settle;
+      yield* TestClock.adjust("1 second");
+      yield* settle;
+      const second = yield* Effect.fork(flights.run("key", work));
+      yield* settle;
+      yield* open;
+      assert.deepEqual([yield* Fiber.join(first), yield* Fiber.join(second)], [7, 7]);
+      assert.equal(seen.runs, 1);
+    }));
+
   it.effect("run() leaves a joiner's fiber-local values alone", () =>
     Effect.gen(function* () {
       const local = yield* FiberRef.make("nobody");
