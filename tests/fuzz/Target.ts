@@ -5,6 +5,7 @@
  * A check answers with the kind of outcome, which is counted, and throws for what must not be.
  */
 import * as fc from "fast-check";
+import type { Tool } from "../support/Tools.ts";
 import { mutate, randomOf } from "./Mutator.ts";
 
 /** How often each kind of outcome was seen. */
@@ -17,6 +18,8 @@ export interface Target {
   readonly weight: number;
   /** What is promised of it, in one sentence. */
   readonly promise: string;
+  /** Programs that have to be there. */
+  readonly needs?: ReadonlyArray<Tool>;
   /** Starts what is to be asked. */
   readonly open: () => Promise<Opened> | Opened;
 }

@@ -1,6 +1,7 @@
 /** The short form: the corpus as it is and some thousand cases of one seed. `deno task fuzz` has more. */
 import assert from "node:assert/strict";
 import { describe, it } from "../support/it.ts";
+import { needs } from "../support/Tools.ts";
 import { mutate, randomOf } from "./Mutator.ts";
 import { byMutation, byProperty, Finding, type Opened } from "./Target.ts";
 import { targets } from "./targets.ts";
@@ -9,8 +10,8 @@ import * as fc from "fast-check";
 const seed = 20_261_125;
 
 describe("fuzz", () => {
-  for (const { name, weight, promise, open } of targets) {
-    it(`${name}: ${promise}`, async () => {
+  for (const { name, weight, promise, needs: wanted = [], open } of targets) {
+    it(`${name}: ${promise}`, needs(...wanted), async () => {
       const opened = await open();
       try {
         const cases = 100 + 40 * weight;

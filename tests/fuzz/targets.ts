@@ -1,6 +1,7 @@
 /** Every target. */
 import type { Target } from "./Target.ts";
 import { storeCache, tokenCache } from "./targets/Caches.ts";
+import { redisValues, tokenEndpoints } from "./targets/Dependencies.ts";
 import { dataFile, storeDocuments, tenantDocuments } from "./targets/Documents.ts";
 import { httpBytes, httpRequests } from "./targets/Http.ts";
 import { settings } from "./targets/Settings.ts";
@@ -20,4 +21,6 @@ export const targets: ReadonlyArray<Target> = [
   settings,
   httpRequests,
   httpBytes,
+  redisValues,
+  tokenEndpoints,
 ];
