@@ -16,6 +16,7 @@ const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
     "CircuitBreaker/open",
     "CircuitBreaker/tripping",
   ],
+  RollingWindow: ["RollingWindow", "CircuitBreaker/counting", "CircuitBreaker/tripping"],
   CircuitBreaker: [
     "CircuitBreaker/control",
     "CircuitBreaker/counting",
