@@ -77,7 +77,7 @@ const address = (text: string): string => {
   assert.ok(target.port >= 0 && target.port <= 65_535);
   // Nothing that could end the request line or the Host header.
   assert.match(target.path + target.authority, /^[\x21-\x7e]+$/);
-  assert.doesNotMatch(target.host, /^(169\.254\.|0\.|fe[89ab][0-9a-f]:)/i);
+  assert.doesNotMatch(target.host, /^(169\.254|0\.\d+)\.\d+\.\d+$|^fe[89ab][0-9a-f]:/i);
   return "address";
 };
 
