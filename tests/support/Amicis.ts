@@ -30,6 +30,8 @@ export interface AmicisOptions {
   readonly until?: "ready" | "answering";
   /** Health, metrics and administration on a port of their own [false]. */
   readonly hasManagementPort?: boolean;
+  /** Address to listen on, which tests must be able to reach ["127.0.0.1"]. */
+  readonly hostname?: string;
 }
 
 /** One line of the log. */
@@ -61,11 +63,13 @@ export class Amicis implements AsyncDisposable {
   readonly authPort: number;
   /** Where health and metrics are. */
   readonly managementPort: number;
+  readonly hostname: string;
   readonly #ports: ReadonlyArray<number>;
   readonly #child: Child;
 
   private constructor(options: AmicisOptions) {
     const { service, program = fromSource, hasManagementPort = false } = options;
+    this.hostname = options.hostname ?? "127.0.0.1";
     this.port = freePort();
     this.authPort = service === "all" ? freePort() : this.port;
     this.managementPort = hasManagementPort ? freePort() : this.port;
@@ -74,7 +78,7 @@ export class Amicis implements AsyncDisposable {
       ? { AUTH_PORT: String(this.authPort), ROUTING_PORT: String(this.port) }
       : { PORT: String(this.port) };
     this.#child = new Child([...program, `--service=${service}`], {
-      HOST: "127.0.0.1",
+      HOST: this.hostname,
       ...(service === "auth" ? {} : { JWT_SECRET: jwtSecret }),
       ...ports,
       ...(hasManagementPort ? { MANAGEMENT_PORT: String(this.managementPort) } : {}),
@@ -93,7 +97,7 @@ export class Amicis implements AsyncDisposable {
       for (const port of ports) {
         const state = await eventually(async () => {
           if (!amicis.#child.running) return "ended";
-          return (await send(port, path)).status === 200 && "answers";
+          return (await send(amicis.hostname, port, path)).status === 200 && "answers";
         }, { within: "20 seconds" });
         if (state === "ended") throw new Error("it ended by itself");
       }
@@ -119,6 +123,13 @@ export class Amicis implements AsyncDisposable {
     return this.#child.ended;
   }
 
+  /** Tells everything that is written to standard output from now on; gives what ends that. */
+  follow(listener: (text: string) => void): () => void {
+    const { listeners } = this.#child;
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
   /** The lines logged so far; one that is not JSON is an error. */
   get logs(): ReadonlyArray<LogLine> {
     return this.stdout.split("\n").slice(0, -1).map((line) => JSON.parse(line));
@@ -142,17 +153,17 @@ export class Amicis implements AsyncDisposable {
 
   /** Sends one request to the service. */
   ask(path: string, request: Ask = {}): Promise<Answer> {
-    return send(this.port, path, request);
+    return send(this.hostname, this.port, path, request);
   }
 
   /** Sends one request to auth, where it has another port. */
   askAuth(path: string, request: Ask = {}): Promise<Answer> {
-    return send(this.authPort, path, request);
+    return send(this.hostname, this.authPort, path, request);
   }
 
   /** Sends one request to where health and metrics are. */
   askManagement(path: string, request: Ask = {}): Promise<Answer> {
-    return send(this.managementPort, path, request);
+    return send(this.hostname, this.managementPort, path, request);
   }
 
   /** `GET /health`, parsed. */
@@ -206,16 +217,27 @@ export async function runToEnd(
   return { code, stdout: child.stdout.text, stderr: child.stderr.text };
 }
 
-async function send(port: number, path: string, request: Ask = {}): Promise<Answer> {
+async function send(
+  hostname: string,
+  port: number,
+  path: string,
+  request: Ask = {},
+): Promise<Answer> {
   const { method = "GET", headers = {}, body, signal } = request;
   const isJson = body !== undefined && typeof body !== "string";
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-    method,
-    headers: isJson ? { "content-type": "application/json", ...headers } : { ...headers },
-    redirect: "manual",
-    ...(body === undefined ? {} : { body: isJson ? JSON.stringify(body) : body as string }),
-    ...(signal === undefined ? {} : { signal }),
-  });
+  return await readAnswer(
+    await fetch(`http://${hostname}:${port}${path}`, {
+      method,
+      headers: isJson ? { "content-type": "application/json", ...headers } : { ...headers },
+      redirect: "manual",
+      ...(body === undefined ? {} : { body: isJson ? JSON.stringify(body) : body as string }),
+      ...(signal === undefined ? {} : { signal }),
+    }),
+  );
+}
+
+/** Reads an answer to its end. */
+export async function readAnswer(response: Response): Promise<Answer> {
   const text = await response.text();
   const isParsed = /json/.test(response.headers.get("content-type") ?? "") && text !== "";
   return {
@@ -239,6 +261,8 @@ globalThis.addEventListener("unload", () => {
 class Child {
   readonly stdout = { text: "" };
   readonly stderr = { text: "" };
+  /** Told of each piece of standard output. */
+  readonly listeners = new Set<(text: string) => void>();
   readonly ended: Promise<Deno.CommandStatus>;
   readonly #child: Deno.ChildProcess;
 
@@ -260,7 +284,13 @@ class Child {
     }).spawn();
     this.#child = child;
     alive.add(child);
-    const read = [collect(child.stdout, this.stdout), collect(child.stderr, this.stderr)];
+    const read = [
+      collect(child.stdout, (text) => {
+        this.stdout.text += text;
+        for (const tell of this.listeners) tell(text);
+      }),
+      collect(child.stderr, (text) => void (this.stderr.text += text)),
+    ];
     this.ended = child.status.then(async (status) => {
       alive.delete(child);
       await Promise.all(read);
@@ -296,6 +326,9 @@ class Child {
   }
 }
 
-async function collect(stream: ReadableStream<Uint8Array>, into: { text: string }): Promise<void> {
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) into.text += text;
+async function collect(
+  stream: ReadableStream<Uint8Array>,
+  take: (text: string) => void,
+): Promise<void> {
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) take(text);
 }

@@ -14,6 +14,8 @@ import { ServerProcess } from "./ServerProcess.ts";
 export interface MongoServerOptions {
   /** More arguments for secantusd-py. */
   readonly args?: ReadonlyArray<string>;
+  /** Where a directory for its files is made [the system's place for temporary ones]. */
+  readonly directory?: string;
   /** Makes this user (role root) and then asks every client for its credentials. */
   readonly auth?: { readonly username: string; readonly password: string };
   /** Listens with TLS only, with a certificate made for it [false]. */
@@ -70,7 +72,10 @@ export class MongoServer {
   /** Starts a server and waits until it answers. */
   static async start(options: MongoServerOptions = {}): Promise<MongoServer> {
     const port = freePort();
-    const directory = await Deno.makeTempDir({ prefix: "amicis-mongo-" });
+    const directory = await Deno.makeTempDir({
+      prefix: "amicis-mongo-",
+      ...(options.directory === undefined ? {} : { dir: options.directory }),
+    });
     const certificate = options.tls === true ? await makeCertificate(directory) : undefined;
     const server = new MongoServer(port, directory, certificate, options);
     try {
@@ -176,6 +181,13 @@ export class MongoServer {
   /** Starts the server on the same port and files, after ending it gracefully if it runs. */
   async restart(): Promise<void> {
     await this.shutdown();
+    await this.#spawn();
+  }
+
+  /** Starts the server on the same port with no data, as after the loss of its disk. */
+  async restartEmpty(): Promise<void> {
+    await this.shutdown();
+    await Deno.remove(`${this.#directory}/data`, { recursive: true });
     await this.#spawn();
   }
 

@@ -13,6 +13,8 @@ import { ServerProcess } from "./ServerProcess.ts";
 export interface RedisOptions {
   /** More arguments for redis-server. */
   readonly args?: ReadonlyArray<string>;
+  /** Where a directory for its files is made [the system's place for temporary ones]. */
+  readonly directory?: string;
   /** Asks clients for this password (`requirepass`). */
   readonly password?: string;
   /** Listens with TLS only, with a certificate made for it [false]. */
@@ -54,7 +56,10 @@ export class Redis {
   /** Starts a server and waits until it answers. */
   static async start(options: RedisOptions = {}): Promise<Redis> {
     const port = freePort();
-    const directory = await Deno.makeTempDir({ prefix: "amicis-redis-" });
+    const directory = await Deno.makeTempDir({
+      prefix: "amicis-redis-",
+      ...(options.directory === undefined ? {} : { dir: options.directory }),
+    });
     const certificate = options.tls === true ? await makeCertificate(directory) : undefined;
     const redis = new Redis(port, directory, certificate, options);
     try {

@@ -13,12 +13,14 @@ import { freePort, releasePort } from "../ports.ts";
  * - `reset`: resets each connection as soon as it sends something.
  * - `cutAfter`: resets each connection after this many bytes of the server's answers.
  * - `delay`: holds what the server answers for this many milliseconds.
+ * - `garbage`: puts random bytes in the place of what the server answers.
  */
 export type ProxyMode =
   | "pass"
   | "refuse"
   | "silent"
   | "reset"
+  | "garbage"
   | { readonly cutAfter: number }
   | { readonly delay: number };
 
@@ -31,6 +33,8 @@ export interface ProxyTarget {
 /** A proxy of one test. */
 export class TcpProxy {
   readonly port: number;
+  /** The address that it listens on. */
+  readonly hostname: string;
   /** Connections accepted since the start. */
   accepted = 0;
   readonly #target: ProxyTarget;
@@ -38,14 +42,15 @@ export class TcpProxy {
   #server: net.Server | undefined;
   #mode: ProxyMode = "pass";
 
-  private constructor(port: number, target: ProxyTarget) {
+  private constructor(port: number, hostname: string, target: ProxyTarget) {
     this.port = port;
+    this.hostname = hostname;
     this.#target = target;
   }
 
-  /** Starts a proxy in mode `pass`. */
-  static async start(target: ProxyTarget): Promise<TcpProxy> {
-    const proxy = new TcpProxy(freePort(), target);
+  /** Starts a proxy in mode `pass`, on loopback unless another address of this machine is given. */
+  static async start(target: ProxyTarget, hostname = "127.0.0.1"): Promise<TcpProxy> {
+    const proxy = new TcpProxy(freePort(), hostname, target);
     await proxy.#listen();
     return proxy;
   }
@@ -91,7 +96,7 @@ export class TcpProxy {
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(this.port, "127.0.0.1", () => resolve());
+      server.listen(this.port, this.hostname, () => resolve());
     });
   }
 
@@ -159,6 +164,10 @@ class Pair {
 
   #answer(chunk: Uint8Array, mode: ProxyMode): void {
     if (mode === "silent") return;
+    if (mode === "garbage") {
+      this.#client.write(crypto.getRandomValues(new Uint8Array(chunk.length)));
+      return;
+    }
     if (typeof mode === "object" && "cutAfter" in mode) {
       const room = mode.cutAfter - this.#answered;
       this.#answered += chunk.length;

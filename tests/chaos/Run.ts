@@ -1,0 +1,140 @@
+/** Runs faults against a bed under load, one after the other, from calm to calm. */
+import { kinds } from "./Answers.ts";
+import type { Ability, Fault } from "./Fault.ts";
+import { Load, type Sample } from "./Load.ts";
+import { type Change, LogWatch } from "./LogWatch.ts";
+import { Requests } from "./Requests.ts";
+import { isCalm, judge, type Observed, type Result } from "./Result.ts";
+import { plainLaunch, requestTimeout, type TestBed } from "./TestBed.ts";
+
+/** Beyond the services' own deadline, for machines that are busy with other things too. */
+const slack = 2_000;
+
+/** How long the services may take to be well again, in milliseconds; figures are in the report. */
+const recoveryLimit = 30_000;
+
+/** Rounds of all kinds of requests that must go well before all counts as well again. */
+const calmRounds = 2;
+
+/** The same before a fault: every known store is asked for in so many rounds, and so is cached. */
+const warmRounds = 6;
+
+export interface RunOptions {
+  readonly faults: ReadonlyArray<Fault>;
+  /** What the machine allows. */
+  readonly abilities: ReadonlySet<Ability>;
+  /** Requests a second [50]. */
+  readonly rate?: number;
+  /** Told of each result as it comes. */
+  readonly onResult?: (result: Result) => void;
+}
+
+/** Everything that a run brought. */
+export interface Report {
+  readonly results: ReadonlyArray<Result>;
+  /** Faults that this machine does not allow, with what they need. */
+  readonly skipped: ReadonlyArray<
+    { readonly name: string; readonly needs: ReadonlyArray<Ability> }
+  >;
+  readonly samples: ReadonlyArray<Sample>;
+  readonly changes: ReadonlyArray<Change>;
+  /** Of the whole run, in milliseconds. */
+  readonly durationMs: number;
+}
+
+/** Inflicts every fault that the machine allows. */
+export const runFaults = async (bed: TestBed, options: RunOptions): Promise<Report> => {
+  const requests = await Requests.make();
+  const load = new Load({
+    requests,
+    address: (service) => bed.address(service),
+    rate: options.rate ?? 50,
+    hangAfter: requestTimeout + slack,
+  });
+  const results: Array<Result> = [];
+  const changes: Array<Change> = [];
+  const isPossible = ({ needs = [] }: Fault) => needs.every((one) => options.abilities.has(one));
+  try {
+    for (const fault of options.faults.filter(isPossible)) {
+      const launch = fault.launch ?? plainLaunch;
+      if (!bed.isLaunched(launch)) {
+        await load.pause();
+        await bed.launch(launch);
+        load.resume();
+      }
+      const watch = new LogWatch(bed.services, () => load.now);
+      const observed = await runFault(bed, load, watch, fault);
+      watch.stop();
+      const result = judge({ ...observed, unhandled: watch.unhandled });
+      results.push(result);
+      changes.push(...watch.changes);
+      options.onResult?.(result);
+    }
+  } finally {
+    await load.stop();
+  }
+  return {
+    results,
+    changes,
+    samples: load.samples,
+    durationMs: load.now,
+    skipped: options.faults.filter((fault) => !isPossible(fault))
+      .map(({ name, needs = [] }) => ({
+        name,
+        needs: needs.filter((one) => !options.abilities.has(one)),
+      })),
+  };
+};
+
+const runFault = async (
+  bed: TestBed,
+  load: Load,
+  watch: LogWatch,
+  fault: Fault,
+): Promise<Omit<Observed, "unhandled">> => {
+  const beganAt = load.now;
+  const wasCalm = await untilCalm(load, watch, beganAt, warmRounds);
+  const firstSample = load.samples.length;
+  const firstChange = watch.changes.length;
+  const ended = { services: false };
+  const { services } = bed;
+  void services.ended.then(() => ended.services = true);
+
+  const inflictedAt = load.now;
+  await fault.inflict(bed);
+  await delay((fault.seconds ?? 3) * 1_000 - (load.now - inflictedAt));
+  await fault.lift(bed);
+  const liftedAt = load.now;
+  const isWell = await untilCalm(load, watch, liftedAt, calmRounds);
+  const endedAt = isWell ? load.now : undefined;
+  return {
+    fault,
+    wasCalm,
+    beganAt,
+    inflictedAt,
+    liftedAt,
+    endedAt,
+    samples: load.samples.slice(firstSample),
+    changes: watch.changes.slice(firstChange),
+    exited: ended.services,
+  };
+};
+
+/** Waits until all breakers are closed and the last rounds of requests since then went well. */
+const untilCalm = async (
+  load: Load,
+  watch: LogWatch,
+  since: number,
+  rounds: number,
+): Promise<boolean> => {
+  const wanted = rounds * kinds.length;
+  while (load.now < since + recoveryLimit) {
+    const last = load.samples.slice(-wanted);
+    const isNew = last.length === wanted && last.every(({ at }) => at >= since);
+    if (isNew && last.every(isCalm) && watch.notClosed.length === 0) return true;
+    await delay(20);
+  }
+  return false;
+};
+
+const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, Math.max(0, ms)));

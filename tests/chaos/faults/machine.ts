@@ -1,0 +1,143 @@
+/** The machines themselves: clocks that jump, memory, descriptors, disks. */
+import { findFaketime } from "../ChaosTools.ts";
+import { breakersOf, type Fault, signOf, strain } from "../Fault.ts";
+import { run } from "../Shell.ts";
+import type { Launch, TestBed } from "../TestBed.ts";
+
+const family = "machine";
+
+/** Where libfaketime reads how far the services' clock is off. */
+const clockFile = `${Deno.env.get("TMPDIR") ?? "/tmp"}/amicis-chaos-clock-${Deno.pid}`;
+
+/** The services with a wall clock that can be set; monotonic time is left alone, as by NTP. */
+const withClock: Launch = {
+  name: "clock",
+  env: {
+    LD_PRELOAD: findFaketime() ?? "",
+    FAKETIME_TIMESTAMP_FILE: clockFile,
+    FAKETIME_NO_CACHE: "1",
+    FAKETIME_DONT_FAKE_MONOTONIC: "1",
+  },
+};
+
+const jump = (seconds: number) => async () => {
+  // Renamed into place: a file read while it is written would be no clock at all.
+  await Deno.writeTextFile(`${clockFile}.new`, `${seconds < 0 ? "-" : "+"}${Math.abs(seconds)}s\n`);
+  await Deno.rename(`${clockFile}.new`, clockFile);
+};
+
+const hour = 3_600;
+
+const clocks: ReadonlyArray<Fault> = [hour, -hour].flatMap((seconds) => {
+  const direction = seconds > 0 ? "forward" : "back";
+  return [
+    {
+      name: `The clock jumps an hour ${direction} and back again`,
+      family,
+      harms: [],
+      breakers: {},
+      needs: ["faketime"],
+      launch: withClock,
+      inflict: jump(seconds),
+      lift: jump(0),
+    } as const,
+    {
+      name: `The clock jumps an hour ${direction} while MongoDB is away`,
+      family,
+      harms: ["mongodb"],
+      shows: [["first read", "503"]],
+      // Cached by the clock of before: too old now, or not yet read.
+      allows: { "cached store": ["503"], "cached store again": ["503"] },
+      breakers: breakersOf("mongodb", "opens"),
+      needs: ["faketime"],
+      launch: withClock,
+      seconds: 4,
+      inflict: async (bed: TestBed) => {
+        await bed.proxies.mongodb.mode("refuse");
+        await bed.services.awaitHealth(({ circuitBreakers }) =>
+          circuitBreakers.mongodb.state === "open"
+        );
+        await jump(seconds)();
+      },
+      lift: async (bed: TestBed) => {
+        await bed.proxies.mongodb.mode("pass");
+        await jump(0)();
+      },
+    } as const,
+  ];
+});
+
+const mebibyte = 2 ** 20;
+
+/** The services in a group of their own, which the bed has when the machine allows it. */
+const limitMemory = async (bed: TestBed): Promise<void> => {
+  const limit = bed.memoryLimit;
+  if (limit === undefined) return;
+  await limit.set(await limit.used() + 8 * mebibyte);
+};
+
+const descriptors = async (bed: TestBed, spare: number | undefined): Promise<void> => {
+  const { pid } = bed.services;
+  const open = Array.from(Deno.readDirSync(`/proc/${pid}/fd`)).length;
+  const limit = spare === undefined ? 65_536 : open + spare;
+  await run("prlimit", "--pid", String(pid), `--nofile=${limit}:`);
+};
+
+export const machine: ReadonlyArray<Fault> = [
+  ...clocks,
+  {
+    name: "The services have hardly any memory left (8 MiB)",
+    family,
+    harms: [],
+    breakers: {},
+    needs: ["cgroup"],
+    seconds: 5,
+    launch: { name: "memory", inMemoryLimit: true },
+    inflict: limitMemory,
+    lift: (bed) => bed.memoryLimit?.set(undefined),
+  },
+  {
+    name: "The services run out of descriptors, and connections break",
+    family,
+    harms: ["mongodb", "redis", "token endpoint"],
+    // No new connection of anybody, callers' included, can be had.
+    allows: { "other tenant's token": ["503"] },
+    breakers: {
+      ...breakersOf("mongodb", "opens"),
+      ...breakersOf("redis", "opens"),
+      ...breakersOf("token endpoint", "opens"),
+      "auth token-exchange-habitat": "may open",
+    },
+    shows: [signOf.mongodb],
+    needs: ["prlimit"],
+    inflict: async (bed) => {
+      for (const proxy of Object.values(bed.proxies)) await proxy.mode("refuse");
+      await descriptors(bed, 0);
+      for (const proxy of Object.values(bed.proxies)) await proxy.mode("pass");
+    },
+    lift: (bed) => descriptors(bed, undefined),
+  },
+  strain("redis", {
+    name: "The disk of Redis is full",
+    family,
+    needs: ["tmpfs"],
+    seconds: 4,
+    inflict: (bed) => bed.disks?.redis.fill(),
+    lift: (bed) => bed.disks?.redis.free(),
+  }),
+  strain("mongodb", {
+    name: "The disk of MongoDB is full",
+    family,
+    needs: ["tmpfs"],
+    inflict: async (bed) => {
+      await bed.disks?.mongodb.fill();
+      const big = { storeId: "too much", text: "x".repeat(1_000_000) };
+      // Refused, or the end of the server: either is what a full disk does.
+      await bed.mongo.insert("other", "big", [big]).catch(() => {});
+    },
+    lift: async (bed) => {
+      await bed.disks?.mongodb.free();
+      await bed.mongo.restart();
+    },
+  }),
+];
