@@ -5,6 +5,8 @@ import { Metrics, type MetricsOptions } from "../../src/operations/Metrics.ts";
 import { CircuitBreakers } from "../../src/resilience/CircuitBreakers.ts";
 import { TransientFailure } from "../../src/resilience/DependencyFailure.ts";
 import { describe, it } from "../support/it.ts";
+import { needs } from "../support/Tools.ts";
+import { checkMetrics } from "./Promtool.ts";
 
 const options: MetricsOptions = {
   service: "routing",
@@ -43,21 +45,6 @@ const timeout = new TransientFailure({
   timedOut: true,
   cause: null,
 });
-
-const promtool = async (text: string) => {
-  const child = new Deno.Command("promtool", {
-    args: ["check", "metrics"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(text));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  return { code, said };
-};
 
 describe("Metrics", () => {
   it.effect("page has every known series with 0 before anything happened", () =>
@@ -273,18 +260,18 @@ describe("Metrics", () => {
         metrics.bulkheadRejection("mongodb");
         metrics.dependencyUp("mongodb", () => true);
         const text = yield* textOf(metrics);
-        const { code, said } = yield* Effect.promise(() => promtool(text));
+        const { code, said } = yield* Effect.promise(() => checkMetrics(text));
         assert.equal(code, 0, said);
         assert.equal(said, "");
       }).pipe(Effect.provide(layer())),
-    { ignore: !hasPromtool() },
+    needs("promtool"),
   );
 
   it.live("promtool would find fault with a page that is wrong", () =>
     Effect.promise(async () => {
-      const { code } = await promtool("# TYPE bad counter\nbad 1\n");
+      const { code } = await checkMetrics("# TYPE bad counter\nbad 1\n");
       assert.notEqual(code, 0);
-    }), { ignore: !hasPromtool() });
+    }), needs("promtool"));
 
   it.live("page gives other work its turn while ten thousand breakers are written", () =>
     Effect.gen(function* () {
@@ -300,13 +287,3 @@ describe("Metrics", () => {
       assert.ok(turns > 5, `${turns} turns`);
     }).pipe(Effect.provide(layer())));
 });
-
-function hasPromtool(): boolean {
-  if (Deno.env.get("CI") === "true") return true;
-  try {
-    return new Deno.Command("promtool", { args: ["--version"], stdout: "null", stderr: "null" })
-      .outputSync().success;
-  } catch {
-    return false;
-  }
-}

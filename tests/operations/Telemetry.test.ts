@@ -257,6 +257,7 @@ describe("Telemetry by OTLP", needs("redis-server", "secantusdb"), () => {
       "server.address": "127.0.0.1",
       "server.port": endpoint.port,
       "url.scheme": "http",
+      "url.full": endpoint.url,
       "http.response.status_code": 200,
       "circuit_breaker.name": "token-exchange-ikea",
       "circuit_breaker.state": "closed",
@@ -301,6 +302,7 @@ describe("Telemetry by OTLP", needs("redis-server", "secantusdb"), () => {
       posts.map(({ attributes }) => attributes["http.response.status_code"]),
       [500, 500],
     );
+    assert.deepEqual(posts.map(({ attributes }) => attributes["error.type"]), ["500", "500"]);
   });
 
   it("records the share of traces that the sampler says, and nothing of operations", async () => {

@@ -13,37 +13,11 @@ import { Redis } from "../support/servers/Redis.ts";
 import { ServerProcess } from "../support/servers/ServerProcess.ts";
 import { TokenEndpoint } from "../support/servers/TokenEndpoint.ts";
 import { needs } from "../support/Tools.ts";
+import { dashboard, filledIn } from "./Dashboard/Dashboard.ts";
 
 const root = new URL("../../", import.meta.url);
 const path = (relative: string) => new URL(relative, root).pathname;
-const dashboardFile = path("src/operations/assets/dashboard.json");
 const rulesFile = path("src/operations/assets/alerts.yaml");
-
-interface Panel {
-  readonly id: number;
-  readonly type: string;
-  readonly title: string;
-  readonly description?: string;
-  readonly datasource?: { readonly uid: string };
-  readonly gridPos: {
-    readonly x: number;
-    readonly y: number;
-    readonly w: number;
-    readonly h: number;
-  };
-  readonly targets?: ReadonlyArray<{ readonly expr: string; readonly instant?: boolean }>;
-}
-
-interface Dashboard {
-  readonly uid: string;
-  readonly panels: ReadonlyArray<Panel>;
-  readonly annotations: { readonly list: ReadonlyArray<{ readonly expr?: string }> };
-  readonly templating: {
-    readonly list: ReadonlyArray<{ readonly name: string; readonly definition?: string }>;
-  };
-}
-
-const dashboard: Dashboard = JSON.parse(await Deno.readTextFile(dashboardFile));
 
 interface Query {
   readonly from: string;
@@ -65,13 +39,8 @@ const queries: ReadonlyArray<Query> = [
   }),
 ];
 
-/** As Grafana does with "All" chosen everywhere and the shortest sensible rate window. */
-const filledIn = (expr: string): string =>
-  expr
-    .replaceAll(/\$(namespace|service|breaker)\b/g, ".*")
-    .replaceAll("$__rate_interval", "4s")
-    .replaceAll("$__interval", "4s")
-    .replaceAll("$__range", "1m");
+/** The shortest windows that two scrapes a second allow. */
+const windows = { rate: "4s", interval: "4s", range: "1m" };
 
 describe("dashboard.json", () => {
   it("uses only its own variables", () => {
@@ -81,7 +50,7 @@ describe("dashboard.json", () => {
       for (const [, name = ""] of expr.matchAll(/\$\{?(\w+)/g)) {
         assert.ok(known.has(name) || name.startsWith("__"), `${from}: $${name}`);
       }
-      assert.equal(filledIn(expr).includes("$"), false, from);
+      assert.equal(filledIn(expr, windows).includes("$"), false, from);
     }
   });
 
@@ -149,10 +118,10 @@ describe("dashboard.json and alerts.yaml", needs("prometheus", "redis-server"), 
 
       const empty: Array<string> = [];
       for (const { from, expr, instant } of queries) {
-        const query = filledIn(expr);
+        const query = filledIn(expr, windows);
         const series = instant
           ? await prometheus.query(query)
-          : await prometheus.queryRange(query, 60);
+          : await prometheus.queryRange(query, { seconds: 60 });
         if (!series.some(({ values }) => values.some(Number.isFinite))) {
           empty.push(`${from}: ${query}`);
         }

@@ -12,7 +12,7 @@ import * as Deadline from "../../resilience/Deadline.ts";
 import { PermanentFailure, TransientFailure } from "../../resilience/DependencyFailure.ts";
 import { EndpointRefused, type IdentityFailure, IdentityProvider } from "../IdentityProvider.ts";
 import type { Tenant } from "../Tenant.ts";
-import { parse } from "./OutboundAddress.ts";
+import { parse, type Target } from "./OutboundAddress.ts";
 import * as OutboundRequest from "./OutboundRequest.ts";
 import { interpret } from "./TokenAnswer.ts";
 
@@ -62,6 +62,22 @@ const failureOf = (
     : new TransientFailure({ ...common, timedOut: reason === "no answer in time" });
 };
 
+/** What OpenTelemetry wants to know of a call; a query may hold secrets and stays away. */
+const callAttributes = ({ isTls, host, port, authority, path }: Target) => {
+  const scheme = isTls ? "https" : "http";
+  return {
+    "server.address": host,
+    "server.port": port,
+    "url.scheme": scheme,
+    "url.full": `${scheme}://${authority}${path.split("?")[0]}`,
+  };
+};
+
+const answerAttributes = (status: number) => ({
+  "http.response.status_code": status,
+  ...(status >= 400 ? { "error.type": String(status) } : {}),
+});
+
 /** Exchanges over HTTP; kept connections are closed with the layer's scope. */
 export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
   Layer.scoped(
@@ -79,11 +95,7 @@ export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
           if (typeof target === "string") {
             return yield* new EndpointRefused({ reason: target });
           }
-          yield* inCurrentSpan(() => ({
-            "server.address": target.host,
-            "server.port": target.port,
-            "url.scheme": target.isTls ? "https" : "http",
-          }));
+          yield* inCurrentSpan(() => callAttributes(target));
           const trace = yield* traceHeaders;
           const left = Duration.toMillis(yield* Deadline.remaining);
           const body = formOf(tenant, token);
@@ -106,7 +118,7 @@ export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
             }),
             failureOf,
           );
-          yield* inCurrentSpan(() => ({ "http.response.status_code": answer.status }));
+          yield* inCurrentSpan(() => answerAttributes(answer.status));
           const now = yield* Clock.currentTimeMillis;
           const result = interpret(answer, now);
           return yield* "accessToken" in result ? Effect.succeed(result) : Effect.fail(result);

@@ -34,6 +34,18 @@ export interface Rule {
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
   readonly values: ReadonlyArray<number>;
+  /** When each value was, in epoch seconds. */
+  readonly times: ReadonlyArray<number>;
+}
+
+/** Which moments a query over time is asked for. */
+export interface Range {
+  /** Seconds before the end. */
+  readonly seconds: number;
+  /** Epoch seconds [now]. */
+  readonly end?: number;
+  /** Seconds from one to the next [1]. */
+  readonly step?: number;
 }
 
 type Sample = readonly [time: number, value: string];
@@ -109,24 +121,29 @@ export class Prometheus {
     return groups.flatMap(({ rules }) => rules);
   }
 
-  /** The value of each series now. */
-  async query(query: string): Promise<ReadonlyArray<Series>> {
+  /** The value of each series now, or at the given epoch second. */
+  async query(query: string, time = Date.now() / 1_000): Promise<ReadonlyArray<Series>> {
     const { result } = await this.#get<
       { readonly result: ReadonlyArray<{ metric: Series["metric"]; value: Sample }> }
-    >("query", { query });
-    return result.map(({ metric, value }) => ({ metric, values: [Number(value[1])] }));
+    >("query", { query, time: String(time) });
+    return result.map(({ metric, value: [time, value] }) => ({
+      metric,
+      values: [Number(value)],
+      times: [time],
+    }));
   }
 
-  /** The values of each series over the last `seconds`, one a second. */
-  async queryRange(query: string, seconds: number): Promise<ReadonlyArray<Series>> {
-    const end = Date.now() / 1_000;
-    const times = { start: String(end - seconds), end: String(end), step: "1" };
+  /** The values of each series over time. */
+  async queryRange(query: string, range: Range): Promise<ReadonlyArray<Series>> {
+    const { seconds, end = Date.now() / 1_000, step = 1 } = range;
+    const times = { start: String(end - seconds), end: String(end), step: String(step) };
     const { result } = await this.#get<
       { readonly result: ReadonlyArray<{ metric: Series["metric"]; values: Array<Sample> }> }
     >("query_range", { query, ...times });
     return result.map(({ metric, values }) => ({
       metric,
       values: values.map(([, value]) => Number(value)),
+      times: values.map(([time]) => time),
     }));
   }
 

@@ -1,4 +1,7 @@
-/** OTLP/JSON as a receiver reads it: requests decoded into plain spans and records, or refused. */
+/**
+ * OTLP/JSON as a receiver reads it: requests decoded into plain spans and records, or refused. What
+ * is empty or 0 may be missing, and a whole number may be text, as in JSON made by protobuf.
+ */
 import assert from "node:assert/strict";
 import type { Delivery } from "../servers/TelemetryReceiver.ts";
 
@@ -37,7 +40,8 @@ const scalar = (value: Json): unknown => {
   const [kind, ...more] = Object.keys(value);
   assert.deepEqual(more, [], `Value with several kinds: ${JSON.stringify(value)}`);
   assert.match(kind ?? "", /^(string|int|double|bool)Value$/);
-  return value[kind ?? ""];
+  const content = value[kind ?? ""];
+  return kind === "intValue" ? Number(content) : content;
 };
 
 const attributesOf = (list: ReadonlyArray<Json> = []): Attributes => {
@@ -51,6 +55,9 @@ const hex = (text: unknown, length: number): string => {
   assert.match(text, /[^0]/);
   return text;
 };
+
+const optionalHex = (text: unknown, length: number): string | undefined =>
+  text === undefined || text === "" ? undefined : hex(text, length);
 
 const kinds = { 1: "internal", 2: "server", 3: "client" } as const;
 const statuses = { 0: "unset", 2: "error" } as const;
@@ -67,16 +74,16 @@ const spanOf = (span: Json, resource: Attributes, scope: string): OtlpSpan => {
   return {
     traceId: hex(span.traceId, 32),
     spanId: hex(span.spanId, 16),
-    parentSpanId: span.parentSpanId === undefined ? undefined : hex(span.parentSpanId, 16),
+    parentSpanId: optionalHex(span.parentSpanId, 16),
     name: span.name,
     kind: pick(kinds, span.kind),
     attributes: attributesOf(span.attributes),
-    events: span.events.map((event: Json) => ({
+    events: (span.events ?? []).map((event: Json) => ({
       name: event.name,
       attributes: attributesOf(event.attributes),
     })),
-    status: pick(statuses, span.status.code),
-    message: span.status.message,
+    status: pick(statuses, span.status?.code ?? 0),
+    message: span.status?.message || undefined,
     durationMs: Number(end - start) / 1e6,
     resource,
     scope: `${scope}`,
@@ -86,8 +93,8 @@ const spanOf = (span: Json, resource: Attributes, scope: string): OtlpSpan => {
 const recordOf = (record: Json): OtlpRecord => ({
   severity: record.severityText,
   body: scalar(record.body),
-  traceId: record.traceId === undefined ? undefined : hex(record.traceId, 32),
-  spanId: record.spanId === undefined ? undefined : hex(record.spanId, 16),
+  traceId: optionalHex(record.traceId, 32),
+  spanId: optionalHex(record.spanId, 16),
   attributes: attributesOf(record.attributes),
 });
 
