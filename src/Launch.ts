@@ -138,7 +138,7 @@ const logging = (service: ServiceName, settings: AppConfig): Layer.Layer<Logging
   return Logging.layer({
     level: settings.logLevel,
     format: settings.logFormat ?? (isTerminal ? "pretty" : "json"),
-    colour: isTerminal,
+    colour: isTerminal && !Deno.noColor,
     accessSample: settings.accessLogSample,
     ...(service === "all" ? {} : { service }),
   });

@@ -176,6 +176,39 @@ describe("binary", { ignore: binary === undefined }, () => {
       assert.equal(item?.data.id, request?.spanId);
     });
 
+    for (const trouble of ["nobody listens", "the receiver never answers"]) {
+      for (const exporter of ["otlp", "applicationinsights"] as const) {
+        it(`answer and end as ever with ${exporter} when ${trouble}`, async () => {
+          await using receiver = new TelemetryReceiver();
+          receiver.behaviour = "hangs";
+          const url = trouble === "nobody listens" ? "http://127.0.0.1:9" : receiver.url;
+          const key = "00000000-1111-2222-3333-444444444444";
+          await using amicis = await start({
+            service: "routing",
+            env: {
+              OTEL_BSP_SCHEDULE_DELAY: "20",
+              ...(exporter === "otlp" ? { OTEL_EXPORTER_OTLP_ENDPOINT: url } : {
+                APPLICATIONINSIGHTS_CONNECTION_STRING:
+                  `InstrumentationKey=${key};IngestionEndpoint=${url}`,
+              }),
+            },
+          });
+          const headers = await bearer("ikea");
+          const ask = async () => {
+            const { status } = await amicis.ask("/api/v1/stores", { headers });
+            assert.equal(status, 200);
+          };
+          for (let call = 0; call < 20; call += 1) await ask();
+          if (url === receiver.url) await eventually(() => receiver.deliveries.length > 0);
+          for (let call = 0; call < 20; call += 1) await ask();
+          assert.equal((await amicis.stop()).code, 0, amicis.stderr);
+          const told = amicis.logged({ msg: "Telemetry not delivered", exporter });
+          assert.equal(told.length, 1, amicis.stdout);
+          assert.doesNotMatch(amicis.stdout + amicis.stderr, stackTrace);
+        });
+      }
+    }
+
     it("run on embedded data with a demo token, and answer their health checks", async () => {
       await using amicis = await start({ service: "all", env: { JWT_SECRET: "" } });
       const token = /^Demo token of tenant "ikea": (\S+)$/m.exec(amicis.stderr)?.[1];

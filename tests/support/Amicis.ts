@@ -32,6 +32,8 @@ export interface AmicisOptions {
   readonly hasManagementPort?: boolean;
   /** Address to listen on, which tests must be able to reach ["127.0.0.1"]. */
   readonly hostname?: string;
+  /** Whether somebody reads standard output; else it stays in the pipe until `readOutput` [true]. */
+  readonly isOutputRead?: boolean;
 }
 
 /** One line of the log. */
@@ -77,7 +79,7 @@ export class Amicis implements AsyncDisposable {
     const ports = service === "all"
       ? { AUTH_PORT: String(this.authPort), ROUTING_PORT: String(this.port) }
       : { PORT: String(this.port) };
-    this.#child = new Child([...program, `--service=${service}`], {
+    this.#child = new Child(options.isOutputRead ?? true, [...program, `--service=${service}`], {
       HOST: this.hostname,
       ...(service === "auth" ? {} : { JWT_SECRET: jwtSecret }),
       ...ports,
@@ -117,6 +119,10 @@ export class Amicis implements AsyncDisposable {
   }
   get stderr(): string {
     return this.#child.stderr.text;
+  }
+  /** Begins to read standard output, where nobody did. */
+  readOutput(): void {
+    this.#child.read();
   }
   /** Settles with the end of the process, its output read to the end. */
   get ended(): Promise<Deno.CommandStatus> {
@@ -212,7 +218,7 @@ export async function runToEnd(
   args: ReadonlyArray<string>,
   options: Pick<AmicisOptions, "env" | "program"> = {},
 ): Promise<Ended> {
-  const child = new Child([...(options.program ?? fromSource), ...args], options.env ?? {});
+  const child = new Child(true, [...(options.program ?? fromSource), ...args], options.env ?? {});
   const { code } = await child.ended;
   return { code, stdout: child.stdout.text, stderr: child.stderr.text };
 }
@@ -266,7 +272,13 @@ class Child {
   readonly ended: Promise<Deno.CommandStatus>;
   readonly #child: Deno.ChildProcess;
 
-  constructor(command: ReadonlyArray<string>, env: Readonly<Record<string, string>>) {
+  #output: Promise<void> | undefined;
+
+  constructor(
+    isOutputRead: boolean,
+    command: ReadonlyArray<string>,
+    env: Readonly<Record<string, string>>,
+  ) {
     const [first = "", ...rest] = command;
     const [program = first, ...args] = tied(first, rest);
     const own = inherited.flatMap((name): Array<[string, string]> => {
@@ -284,17 +296,21 @@ class Child {
     }).spawn();
     this.#child = child;
     alive.add(child);
-    const read = [
-      collect(child.stdout, (text) => {
-        this.stdout.text += text;
-        for (const tell of this.listeners) tell(text);
-      }),
-      collect(child.stderr, (text) => void (this.stderr.text += text)),
-    ];
+    if (isOutputRead) this.read();
+    const errors = collect(child.stderr, (text) => void (this.stderr.text += text));
     this.ended = child.status.then(async (status) => {
       alive.delete(child);
-      await Promise.all(read);
+      this.read();
+      await Promise.all([this.#output, errors]);
       return status;
+    });
+  }
+
+  /** Reads standard output from now on. */
+  read(): void {
+    this.#output ??= collect(this.#child.stdout, (text) => {
+      this.stdout.text += text;
+      for (const tell of this.listeners) tell(text);
     });
   }
 

@@ -15,6 +15,7 @@ export const REDOCLY_VERSION = "2.77.0";
 /** A program that some tests need; `setpriv` is used where it is there. */
 export type Tool =
   | "setpriv"
+  | "script"
   | "redis-server"
   | "secantusdb"
   | "openssl"
@@ -26,6 +27,7 @@ export type Tool =
 
 /** Every program that tests cannot do without. */
 export const tools: ReadonlyArray<Tool> = [
+  "script",
   "redis-server",
   "secantusdb",
   "openssl",
@@ -38,6 +40,7 @@ export const tools: ReadonlyArray<Tool> = [
 
 const names: Readonly<Record<Tool, ReadonlyArray<string>>> = {
   setpriv: ["setpriv"],
+  script: ["script"],
   "redis-server": ["redis-server"],
   secantusdb: [],
   openssl: ["openssl"],

@@ -23,6 +23,7 @@ import {
 
 const packages: Readonly<Record<Tool, ReadonlyArray<string>>> = {
   setpriv: ["util-linux"],
+  script: ["bsdutils"],
   "redis-server": ["redis-server"],
   secantusdb: ["python3", "python3-venv"],
   openssl: ["openssl"],
