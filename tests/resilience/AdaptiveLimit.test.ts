@@ -1,6 +1,6 @@
 /** The adaptive limit: its pure step against a model of a server that queues, and in a bulkhead. */
 import assert from "node:assert/strict";
-import { Cause, Deferred, Duration, Effect, Either, Exit, Fiber, FiberId } from "effect";
+import { Cause, Deferred, Effect, Either, Exit, Fiber, FiberId } from "effect";
 import * as AdaptiveLimit from "../../src/resilience/AdaptiveLimit.ts";
 import * as Bulkhead from "../../src/resilience/Bulkhead.ts";
 import { DeadlineExceeded } from "../../src/resilience/Deadline.ts";
@@ -193,7 +193,7 @@ const made = Effect.gen(function* () {
 describe("AdaptiveLimit.measure()", () => {
   it.effect("samples answers and timeouts, never refusals, interruptions and quick failures", () =>
     Effect.gen(function* () {
-      const late = { dependency: "test", operation: "get", retryAfter: Duration.seconds(1) };
+      const late = { dependency: "test", operation: "get" };
       const failed = (timedOut: boolean) =>
         Exit.fail(new TransientFailure({ ...late, reason: "down", timedOut, cause: undefined }));
       const cutOff = (attempted: boolean) =>
