@@ -1,9 +1,11 @@
 /**
  * One circuit breaker per key, made on first use and bounded.
  *
- * A breaker that has anything to remember (open, half-open, forced, or with a failure in its window)
- * is never evicted; when only such ones are left a new key is refused, never run unguarded. There
- * is no timer: idle breakers are found when a new one is made or all are listed.
+ * A breaker that has anything to remember (open, half-open, forced, or with a failure in its window
+ * or its last run) is not evicted; when only such ones are left a new key is refused, never run
+ * unguarded. But a run of failures alone, which time never ends, does not keep the place of a new
+ * key once it is idle, or keys that failed once and never came back would fill the registry for
+ * good. There is no timer: idle breakers are found when a new one is made or all are listed.
  */
 import { Context, Data, Effect, Layer, type Stream } from "effect";
 import { decode, type InvalidSettings, type Rules, type Settings } from "./BreakerSettings.ts";
@@ -30,7 +32,7 @@ export class RegistryFull extends Data.TaggedError("RegistryFull")<{
 export interface Options {
   /** Most breakers kept at a time [10,000]. */
   readonly capacity?: number;
-  /** Milliseconds without use after which a closed, failure-free breaker may go [15 min]. */
+  /** Milliseconds without use after which a closed, failure-free breaker goes [15 min]. */
   readonly idleMillis?: number;
   /** Names that are never evicted, because somebody keeps their breaker [none]. */
   readonly permanent?: ReadonlyArray<string>;
@@ -114,12 +116,15 @@ const make = (settings: Partial<Settings>, options: Options) =>
 
     const permanent = new Set(options.permanent);
 
-    const isForgettable = ({ breaker }: Entry) =>
+    /** What a breaker has to remember: nothing, or only a run of failures, or more. */
+    const memoryOf = ({ breaker }: Entry) =>
       Effect.map(
         breaker.snapshot,
-        ({ name, state, mode, counts }) =>
-          !permanent.has(name) && state === "closed" && mode === "auto" &&
-          counts.totalFailures === 0 && counts.consecutiveFailures === 0,
+        ({ name, state, mode, counts }): "nothing" | "run" | "more" => {
+          const isOrdinary = !permanent.has(name) && state === "closed" && mode === "auto";
+          if (!isOrdinary || counts.totalFailures > 0) return "more";
+          return counts.consecutiveFailures > 0 ? "run" : "nothing";
+        },
       );
 
     const isIdle = (entry: Entry, now: number) =>
@@ -132,19 +137,25 @@ const make = (settings: Partial<Settings>, options: Options) =>
         return now - entry.usedAt >= idleMillis;
       });
 
-    /** Removes the oldest idle entries, and when full the oldest forgettable one. */
+    /** Removes the oldest idle entries, and when full the oldest that has nothing to remember. */
     const makeRoom = (now: number) =>
       Effect.gen(function* () {
         if (entries.size >= capacity && now < fullUntil) return;
         let looked = 0;
+        let oldestRun: string | undefined;
         for (const [name, entry] of entries) {
           const isFull = entries.size >= capacity;
           if (!isFull && looked >= sweepLength) return;
           looked += 1;
-          if (!isFull && !(yield* isIdle(entry, now))) continue;
-          if (yield* isForgettable(entry)) entries.delete(name);
+          const idle = yield* isIdle(entry, now);
+          if (!isFull && !idle) continue;
+          const memory = yield* memoryOf(entry);
+          if (memory === "nothing") entries.delete(name);
+          else if (memory === "run" && idle) oldestRun ??= name;
         }
-        if (entries.size >= capacity) fullUntil = now + fullFor;
+        if (entries.size < capacity) return;
+        if (oldestRun === undefined) fullUntil = now + fullFor;
+        else entries.delete(oldestRun);
       });
 
     const create = (name: string, now: number): Effect.Effect<CircuitBreaker, RegistryFull> =>
@@ -196,7 +207,9 @@ const make = (settings: Partial<Settings>, options: Options) =>
     const breakers = Effect.gen(function* () {
       const now = yield* Effect.clockWith((clock) => Effect.succeed(monotonicMillis(clock)));
       for (const [name, entry] of entries) {
-        if ((yield* isIdle(entry, now)) && (yield* isForgettable(entry))) entries.delete(name);
+        if ((yield* isIdle(entry, now)) && (yield* memoryOf(entry)) === "nothing") {
+          entries.delete(name);
+        }
       }
       return Array.from(entries.values(), ({ breaker }) => breaker);
     });

@@ -97,6 +97,20 @@ describe("CircuitBreakers", () => {
         assert.deepEqual(yield* names(registry), ["b", "c"]);
       }), { capacity: 2 }));
 
+  it.effect("G14 get() takes the place of an idle breaker that remembers but a run of failures", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        yield* fail(registry, "older", 1);
+        yield* fail(registry, "younger", 1);
+        yield* TestClock.adjust("14 minutes");
+        assert.ok(Either.isLeft(yield* Effect.either(registry.get("new"))));
+        yield* TestClock.adjust("1 minute");
+        // The slow outage is remembered for as long as there is room.
+        assert.deepEqual(yield* names(registry), ["older", "younger"]);
+        yield* registry.get("new");
+        assert.deepEqual(yield* names(registry), ["younger", "new"]);
+      }), { capacity: 2 }));
+
   it.effect("snapshots forget a breaker that was idle for 15 minutes, and no other", () =>
     withRegistry((registry) =>
       Effect.gen(function* () {
