@@ -24,7 +24,9 @@ export class CircuitOpen extends Data.TaggedError("CircuitOpen")<{
 /** What a breaker looks like at one moment. Times are wall-clock epoch milliseconds. */
 export interface Snapshot {
   readonly name: string;
+  /** As the last call left it: an opening that is over reads `open` until a call is its trial. */
   readonly state: State["_tag"];
+  /** What an operator has set [auto]. */
   readonly mode: Mode;
   /** The rolling window's; while open those that tripped it; while half-open the trials'. */
   readonly counts: Counts;
@@ -32,6 +34,7 @@ export interface Snapshot {
   readonly failureRate: number | null;
   /** Calls turned away since creation; never reset. */
   readonly rejected: number;
+  /** When it last changed its state, or was made. */
   readonly stateChangedAt: number;
   /** When a call is admitted again; `null` when not open, or forced open. */
   readonly openUntil: number | null;
@@ -59,10 +62,13 @@ export interface StateChange {
 export interface Totals {
   readonly successes: number;
   readonly failures: number;
+  /** Calls that said nothing about the dependency: interrupted, or refused by an inner guard. */
   readonly neutral: number;
   /** Those of the failures whose typed error has `timedOut: true`. */
   readonly timeouts: number;
+  /** Calls turned away; among no others of these. */
   readonly rejected: number;
+  /** In the order of their first occurrence; those that never happened are left out. */
   readonly transitions: ReadonlyArray<Transition>;
 }
 
@@ -73,27 +79,43 @@ export interface Transition {
   readonly count: number;
 }
 
-/** A place taken by {@link CircuitBreaker.acquire}; settle it exactly once, later ones are ignored. */
+/** A place taken by {@link CircuitBreaker.acquire}. */
 export interface Permit {
+  /**
+   * Says how the call ended. Only the first counts. A trial that is never settled loses its place
+   * at the end of its lease; while closed, not settling costs nothing.
+   */
   readonly settle: (outcome: Outcome) => Effect.Effect<void>;
 }
 
+/**
+ * Keeps calls away from a dependency that fails, and finds out when it is well again. The states are
+ * Nygard's (Release It!); admissions carry an epoch as gobreaker's generation.
+ */
 export interface CircuitBreaker {
   readonly name: string;
   /**
-   * Runs `self` unless the breaker is open. Without `classify` any typed failure or defect is a
-   * failure, and a refusal by an inner guard is neutral. Pure interruption is always neutral.
+   * Runs `self`, or fails with {@link CircuitOpen} without running it. The call's exit passes
+   * unchanged. Without `classify` any typed failure or defect is a failure, and a refusal by an
+   * inner guard is neutral. If `classify` throws, its defect passes and the call is a failure.
+   *
+   * Interruption reaches the call and is neutral whatever `classify` says; an error or defect beside
+   * it is a failure. A closed breaker sees of an interrupted fiber only what that ends with: a typed
+   * error after the interruption is lost there, and the defect of a finalizer outside counts.
    */
   readonly protect: <A, E, R>(
     self: Effect.Effect<A, E, R>,
     classify?: (exit: Exit.Exit<A, E>) => Outcome,
   ) => Effect.Effect<A, E | CircuitOpen, R>;
-  /** Two-step use, for calls that are not one effect. */
+  /** Two-step use, for calls that are not one effect: whoever acquires must settle. */
   readonly acquire: Effect.Effect<Permit, CircuitOpen>;
+  /** Reading changes nothing, except that what has left the window is not shown. */
   readonly snapshot: Effect.Effect<Snapshot>;
   /** What a call turned away now would be told; zero when a call would be admitted. */
   readonly retryAfter: Effect.Effect<Duration.Duration>;
+  /** Counters for metrics. */
   readonly totals: Effect.Effect<Totals>;
+  /** Does what an operator asks for; see {@link Action}. */
   readonly control: (action: Action) => Effect.Effect<void>;
   /**
    * Makes an opening due, so that the next call is a trial; a Retry-After that came with it is kept.
@@ -102,7 +124,8 @@ export interface CircuitBreaker {
   readonly hasten: Effect.Effect<boolean>;
   /** Changes from the moment of subscription on; a slow reader loses the oldest beyond 1,024. */
   readonly changes: Stream.Stream<StateChange>;
-  /** Calls `listener` synchronously on each change; the answer takes it off again. */
+  /** Calls `listener`, which must not throw, at once on each change; the answer takes it off again. */
   readonly unsafeOnChange: (listener: (change: StateChange) => void) => () => void;
+  /** The state as in a snapshot, without one. */
   readonly unsafeState: () => State["_tag"];
 }

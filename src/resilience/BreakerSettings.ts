@@ -7,44 +7,44 @@
 import { Data, Duration, Effect, Either, Inspectable } from "effect";
 import type { Rules as AdaptiveRules } from "./AdaptiveThreshold.ts";
 
-/** Thresholds and times of one breaker. Every member has a default in {@link defaults}. */
+/** Thresholds and times of one breaker; numbers of results are whole and at least 1. */
 export interface Settings {
-  /** How long a result counts. Finite, more than 0. */
+  /** How long a result counts. Finite, more than 0 [10 seconds]. */
   readonly window: Duration.DurationInput;
-  /** Into how many buckets the window is cut; each a whole number of milliseconds wide. */
+  /** Into how many buckets the window is cut; each a whole number of milliseconds wide [10]. */
   readonly buckets: number;
-  /** Results the window must hold before a rate is judged (resilience4j's minimumNumberOfCalls). */
+  /** Results needed before a rate is judged, at least 1 (resilience4j's minimumNumberOfCalls) [5]. */
   readonly minimumRequests: number;
-  /** Share of failures, more than 0 up to 1, at or above which a failure opens the breaker. */
+  /** Share of failures, more than 0 up to 1, at or above which a failure opens the breaker [0.5]. */
   readonly failureRate: number;
-  /** So many failures with no success between, however slowly, open it; `null` turns this off. */
+  /** So many failures with no success between, however slowly, open it; `null` turns this off [5]. */
   readonly consecutiveFailures: number | null;
-  /** First length of an opening. */
+  /** First length of an opening, 0 or more [30 seconds]. */
   readonly openFor: Duration.DurationInput;
-  /** Limit of the doubling after failed recoveries; at least `openFor`, and that by default. */
+  /** Limit of the doubling after failed recoveries; at least `openFor` [`openFor`]. */
   readonly openForMax: Duration.DurationInput;
-  /** Up to this share, 0 to 1, is added to each opening so that replicas do not return together. */
+  /** Up to this share, 0 to 1, is added to each opening, so that replicas return apart [0.1]. */
   readonly openJitter: number;
-  /** Trials in flight plus successes allowed while half-open (gobreaker's MaxRequests). */
+  /** Trials in flight plus successes allowed while half-open (gobreaker's MaxRequests) [3]. */
   readonly halfOpenMax: number;
-  /** After this long a trial that has not ended loses its place. Finite, more than 0. */
+  /** After this long a trial that has not ended loses its place. Finite, more than 0 [10 seconds]. */
   readonly trialLease: Duration.DurationInput;
-  /** A result that took at least this long is slow; `null` turns the rule off. */
+  /** A result that took at least this long is slow; `null` turns the rule off [null]. */
   readonly slowCallDuration: Duration.DurationInput | null;
-  /** Share of slow results, more than 0 up to 1, at or above which the breaker opens. */
+  /** Share of slow results, more than 0 up to 1, at or above which a slow one opens it [0.5]. */
   readonly slowCallRate: number;
   /**
    * Whether failures are judged by what is normal for the dependency (`AdaptiveThreshold`); then
-   * `minimumRequests`, `failureRate` and `consecutiveFailures` open nothing.
+   * `minimumRequests`, `failureRate` and `consecutiveFailures` open nothing [false].
    */
   readonly adaptive: boolean;
-  /** Share of failures, more than 0 up to 1, below which an adaptive breaker never opens. */
+  /** Share of failures, more than 0 up to 1, below which an adaptive breaker never opens [0.2]. */
   readonly adaptiveFloor: number;
-  /** Highest adaptive threshold, given enough results; from `adaptiveFloor` to 1. */
+  /** Highest adaptive threshold, given enough results; from `adaptiveFloor` to 1 [0.5]. */
   readonly adaptiveCeiling: number;
-  /** Chance per result that ordinary noise opens an adaptive breaker; from 1e-15 to 0.01. */
+  /** Chance per result that ordinary noise opens an adaptive breaker; 1e-15 to 0.01 [1e-10]. */
   readonly adaptiveFalseAlarm: number;
-  /** After this long a result has half its weight in what is normal. Finite, more than 0. */
+  /** After this long a result has half its weight in what is normal. Finite, more than 0 [1 day]. */
   readonly adaptiveHalfLife: Duration.DurationInput;
 }
 
@@ -89,7 +89,7 @@ export interface Rules {
   readonly adaptive: AdaptiveRules | null;
 }
 
-/** A setting that cannot be used as it is. */
+/** A setting that cannot be used as it is: its name, the value given and the rule it breaks. */
 export interface Problem {
   readonly setting: string;
   readonly value: unknown;
@@ -125,16 +125,19 @@ export const millis = (input: unknown): number | undefined => {
   if (Array.isArray(input) && !input.every((part) => Number(part) >= 0)) return undefined;
   return Either.getOrUndefined(
     Either.try(() =>
-      // decodeUnknown throws on anything that is not a DurationInput; that is the answer we want.
+      // It throws on anything that is not a DurationInput; that is the answer we want.
       Math.min(Duration.toMillis(Duration.decode(input as Duration.DurationInput)), longest)
     ),
   );
 };
 
+/** A whole number of at least 1. */
 export const isCount = (value: unknown): value is number =>
   Number.isInteger(value) && Number(value) >= 1;
+/** A number of more than 0, up to 1. */
 export const isShare = (value: unknown): value is number =>
   typeof value === "number" && value > 0 && value <= 1;
+/** A duration of more than 0 that ends. */
 export const isFinitePositive = (input: unknown): boolean =>
   input !== Infinity && !(Array.isArray(input) && input.includes(Infinity)) &&
   !(Duration.isDuration(input) && !Duration.isFinite(input)) && (millis(input) ?? 0) > 0;
@@ -196,7 +199,7 @@ export const decode = (
   );
   expect(
     "adaptiveFalseAlarm",
-    adaptiveFalseAlarm >= 1e-15 && adaptiveFalseAlarm <= 0.01,
+    isShare(adaptiveFalseAlarm) && adaptiveFalseAlarm >= 1e-15 && adaptiveFalseAlarm <= 0.01,
     "must be from 1e-15 to 0.01",
   );
   expect("adaptiveHalfLife", isFinitePositive(adaptiveHalfLife), "must be finite and more than 0");

@@ -12,7 +12,12 @@ import * as RollingWindow from "./RollingWindow.ts";
 /** How a finished call speaks of the dependency; `neutral` says nothing about it. */
 export type Outcome = "success" | "failure" | "neutral";
 
-/** What an operator can do to a breaker by hand. */
+/**
+ * What an operator can do to a breaker by hand. `open` rejects all until another action, whatever
+ * the time; `close` and `reset` begin anew with nothing counted, `close` in the mode `disabled` or
+ * `observe` if that was set; `disable` admits all and records nothing; `observe` records but never
+ * opens, and says once when it would have; `auto` goes back to normal, after `open` with a trial.
+ */
 export type Action = "open" | "close" | "reset" | "disable" | "observe" | "auto";
 
 /** `disabled` and `observe` never reject and read as closed. */
@@ -26,14 +31,6 @@ export interface Counts {
   readonly consecutiveSuccesses: number;
   readonly consecutiveFailures: number;
 }
-
-export const noCounts: Counts = {
-  requests: 0,
-  totalSuccesses: 0,
-  totalFailures: 0,
-  consecutiveSuccesses: 0,
-  consecutiveFailures: 0,
-};
 
 export interface Closed {
   readonly _tag: "closed";

@@ -29,6 +29,7 @@ export class RegistryFull extends Data.TaggedError("RegistryFull")<{
   }
 }
 
+/** How many breakers are kept, for how long, and whose settings differ. */
 export interface Options {
   /** Most breakers kept at a time [10,000]. */
   readonly capacity?: number;
@@ -68,6 +69,7 @@ const fullFor = 1_000;
 /** How many of the oldest entries one insertion looks at when the registry is not full. */
 const sweepLength = 8;
 
+/** The breakers of one service by name, all with the settings given to {@link CircuitBreakers.layer}. */
 export class CircuitBreakers extends Context.Tag("resilience/CircuitBreakers")<CircuitBreakers, {
   /** The breaker of this name, made if need be. Keys come from what is known, never unchecked. */
   readonly get: (name: string) => Effect.Effect<CircuitBreaker, RegistryFull>;
@@ -77,13 +79,16 @@ export class CircuitBreakers extends Context.Tag("resilience/CircuitBreakers")<C
    * is as bounded as the registry itself.
    */
   readonly control: (name: string, action: Action) => Effect.Effect<void, RegistryFull>;
+  /** Of every breaker that is kept, the one looked up longest ago first. */
   readonly snapshots: Effect.Effect<ReadonlyArray<Snapshot>>;
+  /** Every breaker that is kept, in the same order. */
   readonly breakers: Effect.Effect<ReadonlyArray<CircuitBreaker>>;
   /** Changes of all breakers from the moment of subscription on. */
   readonly changes: Stream.Stream<StateChange>;
   /** Calls `listener` synchronously on each change of any breaker; it must not throw. */
   readonly unsafeOnChange: (listener: (change: StateChange) => void) => () => void;
 }>() {
+  /** Ends with its scope; fails with every illegal setting at once. */
   static readonly layer = (
     settings: Partial<Settings> = {},
     options: Options = {},
