@@ -249,12 +249,12 @@ const make = (
         const now = clock.unsafeCurrentTimeMillis();
         const near = cache.peek(tenantId, storeId);
         const tier = cache.tier();
-        if (near !== undefined && now < near.freshUntil) {
+        const isClosed = options.redis.breaker.unsafeState() === "closed";
+        // A memory in Redis's place is out of reach when Redis would be.
+        if (near !== undefined && now < near.freshUntil && (isClosed || tier !== "memory")) {
           metrics.cacheRequest(tier, "hit");
           const hit = answer(storeId, near.store, "HIT");
-          return options.redis.breaker.unsafeState() === "closed"
-            ? hit
-            : Effect.zipRight(probe, hit);
+          return isClosed ? hit : Effect.zipRight(probe, hit);
         }
         return Effect.flatMap(ask(tenantId, storeId), (cached) => {
           if (cached._tag === "Entry" && now < cached.entry.freshUntil) {

@@ -22,7 +22,12 @@ import {
 import * as Guard from "../../src/resilience/Guard.ts";
 import * as Retry from "../../src/resilience/Retry.ts";
 import type { Store } from "../../src/routing/Store.ts";
-import { type CachedStore, keyOf, StoreCache } from "../../src/routing/StoreCache.ts";
+import {
+  type CachedStore,
+  type CacheTier,
+  keyOf,
+  StoreCache,
+} from "../../src/routing/StoreCache.ts";
 import { StoreLookup, StoreNotFound, StoresUnavailable } from "../../src/routing/StoreLookup.ts";
 import { StoreRepository } from "../../src/routing/StoreRepository.ts";
 import { eventually } from "../support/eventually.ts";
@@ -54,6 +59,7 @@ class ScriptedCache {
   readonly near = new Map<string, CachedStore>();
   readonly written: Array<CachedStore> = [];
   gets = 0;
+  tier: CacheTier = "near";
   reading: Gate = Effect.void;
   writing: Gate = Effect.void;
 
@@ -74,7 +80,7 @@ class ScriptedCache {
         })
       ),
     peek: (tenantId, storeId) => this.near.get(keyOf(tenantId, storeId)),
-    tier: () => "near",
+    tier: () => this.tier,
   });
 
   /** The last entry written; entries are written in the background. */
@@ -332,6 +338,19 @@ describe("StoreLookup", () => {
       const { gets } = cache;
       assert.equal((yield* find("ikea", "berlin")).source, "BYPASS");
       assert.equal(cache.gets, gets, "an open breaker keeps the cache from being asked");
+    }));
+
+  it.effect("find() goes past a memory in Redis's place as well while the breaker is open", () =>
+    Effect.gen(function* () {
+      const { find, cache, redis } = yield* lookupOf();
+      cache.tier = "memory";
+      yield* find("ikea", "berlin");
+      cache.near.set(keyOf("ikea", "berlin"), yield* cache.lastWritten);
+      assert.equal((yield* find("ikea", "berlin")).source, "HIT");
+      yield* redis.breaker.control("open");
+      assert.equal((yield* find("ikea", "berlin")).source, "BYPASS");
+      yield* redis.breaker.control("close");
+      assert.equal((yield* find("ikea", "berlin")).source, "HIT");
     }));
 
   it.effect("find() waits for a slow cache no longer than its deadline, retries included", () =>
