@@ -8,18 +8,20 @@ import { Tenants } from "./auth/Tenants.ts";
 import { TokenExchange } from "./auth/TokenExchange.ts";
 import { tokenExchange as tokenExchangeSpan } from "./CallSpans.ts";
 import type { AppConfig } from "./Config.ts";
-import { Guards, onRetry, retryPolicy, throttleOf } from "./Guards.ts";
+import { Guards, onRetry, retryPolicy, show, throttleOf } from "./Guards.ts";
 import * as RateLimit from "./http/RateLimit.ts";
 import { AuthOperations } from "./operations/Api.ts";
 import * as Operations from "./operations/Http.ts";
 import { Metrics } from "./operations/Metrics.ts";
 import { Telemetry } from "./operations/Telemetry.ts";
+import { Recovery } from "./Recovery.ts";
 import * as Service from "./Service.ts";
 
 const coreOptions: Service.CoreOptions = {
   service: "auth",
   needsOneOf: [],
   collection: "tenants",
+  probed: ["mongodb", "redis", tokenExchange],
   known: {
     routes: [{
       method: "POST",
@@ -55,6 +57,7 @@ const useCases = (settings: AppConfig) =>
       const { mongodb, redis } = yield* Guards;
       const metrics = yield* Metrics;
       const { tracing } = yield* Telemetry;
+      const { watch } = yield* Recovery;
       const retry = yield* retryPolicy(settings);
       const throttle = throttleOf(settings, settings.tokenExchangeThrottle);
       let throttled = 0;
@@ -70,12 +73,13 @@ const useCases = (settings: AppConfig) =>
         cacheTimeout: settings.redisTimeout,
         maxConcurrent: settings.tokenExchangeMaxConcurrent,
         throttle,
+        adaptiveConcurrency: settings.tokenExchangeAdaptiveConcurrency,
+        recovery: (breaker, probe) => watch(tokenExchange, breaker, probe),
         retry,
         retryBudget: { ratio: settings.retryBudget },
         onRetry: onRetry(metrics),
         onCall: (operation, ms) => metrics.dependencyCall(tokenExchange, operation, ms),
         onRefusal: (refusal) => {
-          if (refusal._tag === "BulkheadFull") metrics.bulkheadRejection(tokenExchange);
           if (refusal._tag === "Throttled") throttled += 1;
         },
         onLookup: (result) => metrics.cacheRequest("token", result),
@@ -96,8 +100,7 @@ export const run = (settings: AppConfig, port: number) =>
     const metrics = yield* Metrics;
     const tenants = yield* Tenants;
     const { occupancy } = yield* TokenExchange;
-    const hide = metrics.bulkhead(tokenExchange, () => occupancy.inFlight);
-    yield* Effect.addFinalizer(() => Effect.sync(hide));
+    yield* show(tokenExchange, occupancy, settings.tokenExchangeAdaptiveConcurrency);
     yield* Service.serve(settings, {
       ...description,
       service: "auth",

@@ -22,6 +22,7 @@ import {
   urlOf,
   whole,
 } from "./Config/SettingText.ts";
+import { probeIntervals } from "./Config/ProbeIntervals.ts";
 import { telemetry } from "./Config/TelemetrySettings.ts";
 import type { Settings as BreakerSettings } from "./resilience/CircuitBreaker.ts";
 
@@ -269,6 +270,24 @@ export const config = Config.all({
     "0.9",
     "Largest share of calls refused by that",
   ),
+  mongodbAdaptiveConcurrency: declare(
+    "MONGODB_ADAPTIVE_CONCURRENCY",
+    flag,
+    "false",
+    "Fewer MongoDB reads at once while they get slower the more there are",
+  ),
+  tokenExchangeAdaptiveConcurrency: declare(
+    "TOKEN_EXCHANGE_ADAPTIVE_CONCURRENCY",
+    flag,
+    "false",
+    "The same for each tenant's exchanges",
+  ),
+  mongodbHedge: declare(
+    "MONGODB_HEDGE",
+    flag,
+    "false",
+    "A second read beside one that outlasts 95 % of them; the first answer is taken",
+  ),
   retryMaxAttempts: declare("RETRY_MAX_ATTEMPTS", whole(1), "3", "Attempts in all"),
   retryInitialDelay: declare("RETRY_INITIAL_DELAY", duration, "100ms", "Delay before the second"),
   retryMaxDelay: declare("RETRY_MAX_DELAY", duration, "5s", "Largest delay"),
@@ -290,6 +309,7 @@ export const config = Config.all({
   redisBreaker: breaker("REDIS_"),
   tokenExchangeBreaker: breaker("TOKEN_EXCHANGE_"),
   jwksBreaker: breaker("JWKS_"),
+  probeIntervals: probeIntervals(),
 });
 
 export type AppConfig = Config.Config.Success<typeof config>;

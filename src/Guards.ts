@@ -4,15 +4,18 @@
  * Redis has no bulkhead and no ramp: a cache answers or is passed by, and what would be kept from it
  * would all go to MongoDB instead.
  */
-import { Context, Effect, Layer } from "effect";
+import { Context, Effect, Layer, type Scope } from "effect";
 import * as CallSpans from "./CallSpans.ts";
 import type { AppConfig } from "./Config.ts";
 import * as Events from "./operations/Events.ts";
+import { Health } from "./operations/Health.ts";
 import { Metrics } from "./operations/Metrics.ts";
 import { Telemetry } from "./operations/Telemetry.ts";
+import * as AdaptiveLimit from "./resilience/AdaptiveLimit.ts";
 import * as Bulkhead from "./resilience/Bulkhead.ts";
 import { CircuitBreakers, type RegistryFull } from "./resilience/CircuitBreakers.ts";
 import * as Guard from "./resilience/Guard.ts";
+import * as Hedge from "./resilience/Hedge.ts";
 import type { InvalidPolicy } from "./resilience/InvalidPolicy.ts";
 import * as RateLimiter from "./resilience/RateLimiter.ts";
 import * as Retry from "./resilience/Retry.ts";
@@ -50,6 +53,30 @@ export const onRetry = (metrics: Context.Tag.Service<Metrics>) =>
  */
 const rampFloor = 50;
 
+/** Shows a bulkhead in metrics, and with an adaptive limit also that, there and in health. */
+export const show = (
+  dependency: string,
+  bulkhead: Bulkhead.Occupancy & Bulkhead.Limited,
+  isAdaptive: boolean,
+): Effect.Effect<void, never, Health | Metrics | Scope.Scope> =>
+  Effect.gen(function* () {
+    const metrics = yield* Metrics;
+    const health = yield* Health;
+    const shown = [metrics.bulkhead(dependency, bulkhead)];
+    if (isAdaptive) {
+      shown.push(metrics.optional.bulkheadLimit(dependency, bulkhead.unsafeLimit));
+      shown.push(health.show(dependency, bulkhead));
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(() => shown.forEach((hide) => hide())));
+  });
+
+/** A hedge of MongoDB's reads, when it is on. */
+const hedgeOf = (settings: AppConfig, metrics: Context.Tag.Service<Metrics>) => {
+  if (!settings.mongodbHedge) return Effect.succeed(undefined);
+  const count = metrics.optional.hedges("mongodb_find");
+  return Hedge.make({}, (_, result) => count(result));
+};
+
 export interface Options {
   /** The MongoDB collection that this service reads. */
   readonly collection: string;
@@ -63,7 +90,11 @@ export class Guards extends Context.Tag("Guards")<Guards, {
   static readonly layer = (
     settings: AppConfig,
     options: Options,
-  ): Layer.Layer<Guards, InvalidPolicy | RegistryFull, CircuitBreakers | Metrics | Telemetry> =>
+  ): Layer.Layer<
+    Guards,
+    InvalidPolicy | RegistryFull,
+    CircuitBreakers | Health | Metrics | Telemetry
+  > =>
     Layer.scoped(
       this,
       Effect.gen(function* () {
@@ -74,21 +105,12 @@ export class Guards extends Context.Tag("Guards")<Guards, {
         const budget = { ratio: settings.retryBudget };
 
         const mongodb = yield* breakers.get("mongodb");
-        const bulkhead = yield* Bulkhead.make("mongodb", {
-          maxConcurrent: settings.mongodbMaxConcurrent,
-        });
-        const counted: Bulkhead.Place = {
-          protect: (self) =>
-            Effect.tapError(
-              bulkhead.protect(self),
-              (error) =>
-                error instanceof Bulkhead.BulkheadFull
-                  ? Effect.sync(() => metrics.bulkheadRejection("mongodb"))
-                  : Effect.void,
-            ),
-        };
-        const hide = metrics.bulkhead("mongodb", () => bulkhead.inFlight);
-        yield* Effect.addFinalizer(() => Effect.sync(hide));
+        const { mongodbMaxConcurrent: maxConcurrent, mongodbAdaptiveConcurrency } = settings;
+        const adaptive = mongodbAdaptiveConcurrency
+          ? yield* AdaptiveLimit.make("mongodb", { ceiling: maxConcurrent }, Guard.classify)
+          : undefined;
+        const bulkhead = yield* Bulkhead.make("mongodb", { maxConcurrent }, adaptive);
+        yield* show("mongodb", bulkhead, mongodbAdaptiveConcurrency);
 
         const throttling = throttleOf(settings, settings.mongodbThrottle);
         const throttle = throttling === undefined
@@ -108,7 +130,8 @@ export class Guards extends Context.Tag("Guards")<Guards, {
             budget: yield* RetryBudget.make(budget),
             limiter: yield* RateLimiter.following(mongodb, { rampFloor }),
             throttle,
-            bulkhead: counted,
+            bulkhead,
+            hedge: yield* hedgeOf(settings, metrics),
             attemptLimit: settings.mongodbTimeout,
             onRetry: onRetry(metrics),
             onCall: (operation, ms) => metrics.dependencyCall("mongodb", operation, ms),

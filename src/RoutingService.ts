@@ -10,6 +10,7 @@ import { RoutingOperations } from "./operations/Api.ts";
 import * as Operations from "./operations/Http.ts";
 import { Metrics } from "./operations/Metrics.ts";
 import { Telemetry } from "./operations/Telemetry.ts";
+import { Recovery } from "./Recovery.ts";
 import { CircuitBreakers, type RegistryFull } from "./resilience/CircuitBreakers.ts";
 import { RoutingApi } from "./routing/Api.ts";
 import { routingHandlers } from "./routing/Http.ts";
@@ -22,6 +23,7 @@ const coreOptions: Service.CoreOptions = {
   service: "routing",
   needsOneOf: ["mongodb", "redis"],
   collection: "stores",
+  probed: ["mongodb", "redis", "jwks"],
   known: {
     routes: ["/api/v1/route", "/api/v1/stores", "/api/v1/stores/:storeId"].map((route) => ({
       method: "GET",
@@ -72,7 +74,7 @@ const lookup = (settings: AppConfig) =>
 /** How good tokens are told from others: with a key set, or with the secret. */
 const verifier = (
   settings: AppConfig,
-): Layer.Layer<TokenVerifier, WeakSecret | RegistryFull, CircuitBreakers> => {
+): Layer.Layer<TokenVerifier, WeakSecret | RegistryFull, CircuitBreakers | Recovery> => {
   const claims = {
     issuer: settings.jwtIssuer,
     audience: settings.jwtAudience,
@@ -86,7 +88,10 @@ const verifier = (
   return Layer.unwrapScoped(
     Effect.gen(function* () {
       const { get } = yield* CircuitBreakers;
-      const jwks = yield* Jwks.make({ url, breaker: yield* get("jwks") });
+      const { watch } = yield* Recovery;
+      const breaker = yield* get("jwks");
+      yield* watch("jwks", breaker, Jwks.reach(url));
+      const jwks = yield* Jwks.make({ url, breaker });
       return TokenVerifier.layerJwks({ ...claims, jwks });
     }),
   );

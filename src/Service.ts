@@ -20,6 +20,7 @@ import { Logging } from "./operations/Logging.ts";
 import { Metrics, type MetricsOptions } from "./operations/Metrics.ts";
 import { StatusFeed } from "./operations/StatusFeed.ts";
 import { Telemetry } from "./operations/Telemetry.ts";
+import { type Kind, Recovery } from "./Recovery.ts";
 import { CircuitBreakers, type RegistryFull } from "./resilience/CircuitBreakers.ts";
 import { version } from "./Version.ts";
 
@@ -31,7 +32,14 @@ export class Dependencies
   extends Context.Tag("Dependencies")<Dependencies, ReadonlyArray<Dependency>>() {}
 
 /** What every service is built on. */
-export type Core = CircuitBreakers | Guards | Health | Lifecycle | Metrics | StatusFeed;
+export type Core =
+  | CircuitBreakers
+  | Guards
+  | Health
+  | Lifecycle
+  | Metrics
+  | Recovery
+  | StatusFeed;
 
 export interface CoreOptions {
   readonly service: Name;
@@ -39,6 +47,8 @@ export interface CoreOptions {
   readonly needsOneOf: ReadonlyArray<string>;
   /** The MongoDB collection that it reads. */
   readonly collection: string;
+  /** The breakers that may be probed while they are open. */
+  readonly probed: ReadonlyArray<Kind>;
   /** What the metrics know beforehand. */
   readonly known: Pick<
     MetricsOptions,
@@ -52,6 +62,19 @@ const families = (settings: AppConfig) => [
   { prefix: "token-exchange-", settings: settings.tokenExchangeBreaker },
   { prefix: "jwks", settings: settings.jwksBreaker },
 ];
+
+/** Probes the two shared dependencies by the pings that health goes by, too. */
+const watchShared = Layer.scopedDiscard(
+  Effect.gen(function* () {
+    const { get } = yield* CircuitBreakers;
+    const { watch } = yield* Recovery;
+    const dependencies = yield* Dependencies;
+    for (const kind of ["mongodb", "redis"] as const) {
+      const dependency = dependencies.find(({ name }) => name === kind);
+      if (dependency !== undefined) yield* watch(kind, yield* get(kind), dependency.ping);
+    }
+  }),
+);
 
 /** The core of one service. Its state changes are logged from the first one on. */
 export const core = (settings: AppConfig, options: CoreOptions) => {
@@ -92,8 +115,8 @@ export const core = (settings: AppConfig, options: CoreOptions) => {
     version,
     hasAdmin: settings.adminToken !== undefined,
   });
-  return Layer.mergeAll(Guards.layer(settings, options), feed, announced).pipe(
-    Layer.provideMerge(health),
+  return Layer.mergeAll(Guards.layer(settings, options), feed, announced, watchShared).pipe(
+    Layer.provideMerge(Layer.merge(health, Recovery.layer(settings, options.probed))),
     Layer.provideMerge(metrics),
     Layer.provideMerge(CircuitBreakers.layer(settings.breaker, {
       families: families(settings),

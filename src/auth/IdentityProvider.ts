@@ -108,6 +108,11 @@ export class IdentityProvider extends Context.Tag("auth/IdentityProvider")<Ident
     tenant: Tenant,
     token: Redacted.Redacted<string>,
   ) => Effect.Effect<IssuedToken, IdentityFailure>;
+  /**
+   * Makes a connection to the endpoint, under the same rules and with the same deadline, and sends
+   * nothing: whether it can be reached says less than an exchange, and costs its owner nothing.
+   */
+  readonly reach: (tenant: Tenant) => Effect.Effect<void, IdentityFailure>;
 }>() {
   /**
    * Issues `demo-<tenant>-<n>` for an hour, whatever the token; for the embedded demo and tests.
@@ -122,6 +127,7 @@ export class IdentityProvider extends Context.Tag("auth/IdentityProvider")<Ident
           tokenType: "Bearer",
           expiresIn: 3_600,
         })),
+      reach: () => Effect.void,
     };
   });
 }

@@ -17,7 +17,7 @@ import {
 } from "effect";
 import { fallbackUsed } from "../operations/Events.ts";
 import { cacheSpan, under } from "../operations/Tracing.ts";
-import type { Occupancy } from "../resilience/Bulkhead.ts";
+import type { Keyed } from "../resilience/Bulkhead.ts";
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import * as Deadline from "../resilience/Deadline.ts";
 import type { Guard } from "../resilience/Guard.ts";
@@ -68,7 +68,7 @@ export class TokenExchange extends Context.Tag("auth/TokenExchange")<TokenExchan
     admit?: (tenant: Tenant) => Effect.Effect<void, E>,
   ) => Effect.Effect<ExchangedToken, ExchangeFailure | E>;
   /** Exchanges under way and refused, over all tenants. */
-  readonly occupancy: Occupancy;
+  readonly occupancy: Keyed<string>;
 }>() {
   static readonly layer = (
     options: Options = {},
@@ -114,7 +114,7 @@ const make = (
     const provider = yield* IdentityProvider;
     const tenants = yield* Tenants;
     const cache = yield* TokenCache;
-    const guards = yield* TenantGuards.make(options);
+    const guards = yield* TenantGuards.make(options, provider.reach);
     const flights = yield* SingleFlight.make<string, Issued, AskFailure>();
     const writes = yield* FiberSet.make<void, never>();
     const fork = yield* FiberSet.runtime(writes)<never>();
@@ -183,7 +183,7 @@ const make = (
           onLookup?.(Option.isSome(found) ? "hit" : "miss");
           if (Option.isSome(found)) return Effect.succeed(found.value);
           return Effect.tap(
-            guards.run(tenantId, provider.exchange(tenant, token)),
+            guards.run(tenant, provider.exchange(tenant, token)),
             (issued) => remember(tenantId, token, issued),
           );
         }),

@@ -152,6 +152,10 @@ const download = (
     }),
   );
 
+/** Fetches a key set and forgets it: whether its endpoint does what it is for. */
+export const reach = (url: string): Effect.Effect<void, TransientFailure> =>
+  Effect.asVoid(download(url, "5 seconds"));
+
 const malformed = (cause: unknown) => failed("answer is not a key set", cause);
 
 /** The endpoint answered, with something that cannot be used. */

@@ -48,6 +48,10 @@ export const retrying = <E>(retrying: Retrying<E>): Effect.Effect<void> =>
     nextDelay: `${Math.round(Duration.toMillis(retrying.nextDelay))}ms`,
   });
 
+/** A dependency has answered while its breaker was open: the next call is the trial. */
+export const recoveryForetold = (breaker: string): Effect.Effect<void> =>
+  Effect.logInfo("Recovery probe answered", { breaker });
+
 /**
  * A caller got less than it asked for because a dependency failed: an answer past the cache
  * (`BYPASS`), an expired copy (`STALE`), or a 503. Logged and counted.

@@ -8,6 +8,7 @@
  */
 import { Cause, Context, Duration, Effect, Exit, Layer, Random, Ref, type Scope } from "effect";
 import { Lifecycle } from "../http/Lifecycle.ts";
+import type { Limited, Occupancy } from "../resilience/Bulkhead.ts";
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import { Metrics } from "./Metrics.ts";
@@ -39,12 +40,26 @@ export interface DependencyState {
   readonly isConnected: boolean;
 }
 
+/** A bulkhead whose limit moves, read when somebody asks. */
+export type LimitedBulkhead = Limited & Pick<Occupancy, "inFlight">;
+
+/** What an adaptive limit allows now, and what of it is used. */
+export interface LimitState {
+  readonly dependency: string;
+  readonly limit: number;
+  readonly inFlight: number;
+}
+
 /** Whether to send requests here, and if not why. */
 export type Readiness = "ready" | "starting" | "draining" | "unusable";
 
 /** The state of one service and of what it depends on. */
 export class Health extends Context.Tag("operations/Health")<Health, {
   readonly dependencies: Effect.Effect<ReadonlyArray<DependencyState>>;
+  /** Lists a bulkhead among {@link limits} until the answer is called. */
+  readonly show: (dependency: string, bulkhead: LimitedBulkhead) => () => void;
+  /** The adaptive limits, where there are any. */
+  readonly limits: Effect.Effect<ReadonlyArray<LimitState>>;
   readonly readiness: Effect.Effect<Readiness>;
   /** False only when the process is past saving; never because of a dependency. */
   readonly isAlive: Effect.Effect<boolean>;
@@ -109,8 +124,21 @@ const make = (
       );
     });
 
+    const shown = new Map<string, LimitedBulkhead>();
+
     return Health.of({
       dependencies,
+      show: (dependency, bulkhead) => {
+        shown.set(dependency, bulkhead);
+        return () => shown.delete(dependency);
+      },
+      limits: Effect.sync(() =>
+        Array.from(shown, ([dependency, bulkhead]) => ({
+          dependency,
+          limit: bulkhead.unsafeLimit(),
+          inFlight: bulkhead.inFlight,
+        }))
+      ),
       readiness: Effect.flatMap(lifecycle.state, (state) => {
         if (state === "starting") return Effect.succeed<Readiness>("starting");
         if (state !== "ready") return Effect.succeed<Readiness>("draining");

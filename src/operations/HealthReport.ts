@@ -10,7 +10,7 @@ import { Effect, Schema } from "effect";
 import { retryAfterSeconds } from "../http/Problem.ts";
 import { reasonOf } from "../resilience/BreakerExplanation.ts";
 import type { CircuitBreaker, Snapshot } from "../resilience/CircuitBreaker.ts";
-import type { DependencyState } from "./Health.ts";
+import type { DependencyState, LimitState } from "./Health.ts";
 
 /** Most breakers listed; those that are not closed come first. */
 const maxListed = 1_000;
@@ -66,6 +66,15 @@ export const TenantBreaker = Schema.Struct({
   adaptive,
 });
 
+/** By dependency; of `token-exchange` the lowest limit of a tenant with calls, and all calls. */
+const limits = Schema.optionalWith(
+  Schema.Record({
+    key: Schema.String,
+    value: Schema.Struct({ limit: Count, inFlight: Count }),
+  }),
+  { exact: true },
+).annotations({ description: "Adaptive limits of calls at a time; absent while none is on" });
+
 const Connection = Schema.Literal("connected", "disconnected");
 
 /** `GET /health` of routing. */
@@ -74,6 +83,7 @@ export const RoutingHealth = Schema.Struct({
   timestamp: Timestamp,
   dependencies: Schema.Struct({ mongodb: Connection, redis: Connection }),
   circuitBreakers: Schema.Struct({ mongodb: SharedBreaker, redis: SharedBreaker }),
+  concurrencyLimits: limits,
 }).annotations({ identifier: "RoutingHealth" });
 
 /** `GET /health` of routing. */
@@ -89,6 +99,7 @@ export const AuthHealth = Schema.Struct({
     key: Schema.String,
     value: Schema.Union(SharedBreaker, TenantBreaker),
   }),
+  concurrencyLimits: limits,
 }).annotations({ identifier: "AuthHealth" });
 
 /** `GET /health` of auth. */
@@ -98,6 +109,7 @@ export type AuthHealth = typeof AuthHealth.Type;
 export interface Facts {
   readonly dependencies: ReadonlyArray<DependencyState>;
   readonly breakers: ReadonlyArray<CircuitBreaker>;
+  readonly limits: ReadonlyArray<LimitState>;
 }
 
 const isHealthy = ({ dependencies, breakers }: Facts): boolean =>
@@ -106,6 +118,14 @@ const isHealthy = ({ dependencies, breakers }: Facts): boolean =>
 
 const isConnected = ({ dependencies }: Facts, dependency: string): boolean =>
   dependencies.some((known) => known.name === dependency && known.isConnected);
+
+/** The part of a report that is only there while an adaptive limit is on. */
+const limitsOf = ({ limits }: Facts): Pick<RoutingHealth, "concurrencyLimits"> =>
+  limits.length === 0 ? {} : {
+    concurrencyLimits: Object.fromEntries(
+      limits.map(({ dependency, limit, inFlight }) => [dependency, { limit, inFlight }]),
+    ),
+  };
 
 const iso = (at: number): string => new Date(at).toISOString();
 
@@ -165,6 +185,7 @@ export const routing = (
         mongodb: yield* sharedBreaker(shared.mongodb),
         redis: yield* sharedBreaker(shared.redis),
       },
+      ...limitsOf(facts),
     };
   });
 
@@ -189,5 +210,6 @@ export const auth = (facts: Facts): Effect.Effect<AuthHealth> =>
       status: isHealthy(facts) ? "ok" : "degraded",
       info: { database: indicator("mongodb"), redis: indicator("redis") },
       circuitBreakers,
+      ...limitsOf(facts),
     };
   });

@@ -52,7 +52,8 @@ const liveAnswer = ({ isAlive }: Context.Tag.Service<Health>) =>
 const factsOf = (
   health: Context.Tag.Service<Health>,
   { breakers }: Context.Tag.Service<CircuitBreakers>,
-): Effect.Effect<HealthReport.Facts> => Effect.all({ dependencies: health.dependencies, breakers });
+): Effect.Effect<HealthReport.Facts> =>
+  Effect.all({ dependencies: health.dependencies, breakers, limits: health.limits });
 
 /** The handlers that do not differ between the services. */
 const common = ({ openapi }: OperationsOptions) =>

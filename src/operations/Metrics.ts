@@ -7,6 +7,7 @@
  */
 import { Context, Effect, Layer } from "effect";
 import { Registry } from "prom-client";
+import type { Occupancy } from "../resilience/Bulkhead.ts";
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import * as BreakerMetrics from "./BreakerMetrics.ts";
 import {
@@ -20,6 +21,7 @@ import {
   readCounters,
   sums,
 } from "./MetricFamilies.ts";
+import * as OptionalFamilies from "./OptionalFamilies.ts";
 import * as ProcessMetrics from "./ProcessMetrics.ts";
 import type { Loss } from "./Telemetry.ts";
 
@@ -67,12 +69,13 @@ export class Metrics extends Context.Tag("operations/Metrics")<Metrics, {
   readonly retry: (operation: string) => void;
   /** Counts one fallback, as `Fallback used` in the log. */
   readonly fallback: (operation: string, fallback: string) => void;
-  readonly bulkheadRejection: (dependency: string) => void;
   readonly rateLimitRejection: () => void;
-  /** Shows the calls in flight of a bulkhead (several of one dependency are added up). */
-  readonly bulkhead: (dependency: string, inFlight: () => number) => () => void;
+  /** Shows what a bulkhead does (several of one dependency are added up) until it is taken off. */
+  readonly bulkhead: (dependency: string, occupancy: Occupancy) => () => void;
   /** Shows the calls that a throttle has refused (several of one dependency are added up). */
   readonly throttle: (dependency: string, rejections: () => number) => () => void;
+  /** Families that show only once something is in them. */
+  readonly optional: OptionalFamilies.OptionalFamilies;
   /** Shows 1 while the dependency answers its pings, else 0. */
   readonly dependencyUp: (dependency: string, isUp: () => boolean) => () => void;
   /** The whole page, as {@link contentType}; encoded in pieces, as it may be megabytes. */
@@ -227,15 +230,15 @@ const make = (options: MetricsOptions) => {
     "Calls running inside the bulkhead.",
     ["service", "dependency"],
   );
-  const newRejectionCell = counters(
+  /** Children are never taken off: what a bulkhead has refused it has, and counters never go back. */
+  const newRefused = sums(
     registry,
     "bulkhead_rejections_total",
     "Calls refused because the bulkhead was full.",
     ["service", "dependency"],
   );
-  const bulkheadRejections = keyed((dependency) => newRejectionCell({ service, dependency }));
   options.bulkheads?.forEach((dependency) => {
-    bulkheadRejections(dependency);
+    newRefused({ service, dependency }, () => 0);
     newInFlight({ service, dependency }, () => 0);
   });
 
@@ -304,16 +307,16 @@ const make = (options: MetricsOptions) => {
     fallback: (operation: string, fallback: string): void => {
       fallbacks(operation)(fallback).count += 1;
     },
-    bulkheadRejection: (dependency: string): void => {
-      bulkheadRejections(dependency).count += 1;
-    },
     rateLimitRejection: (): void => {
       rateLimited.count += 1;
     },
-    bulkhead: (dependency: string, inFlight: () => number) =>
-      newInFlight({ service, dependency }, inFlight),
+    bulkhead: (dependency: string, occupancy: Occupancy) => {
+      newRefused({ service, dependency }, () => occupancy.rejections);
+      return newInFlight({ service, dependency }, () => occupancy.inFlight);
+    },
     throttle: (dependency: string, rejections: () => number) =>
       newThrottle({ service, dependency }, rejections),
+    optional: OptionalFamilies.make(registry, service),
     dependencyUp: (dependency: string, isUp: () => boolean) =>
       newUp({ service, dependency }, () => isUp() ? 1 : 0),
   };

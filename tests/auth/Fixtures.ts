@@ -82,6 +82,8 @@ export class ScriptedProvider {
   /** Awaited by each call, before it answers. */
   gate: Effect.Effect<void> = Effect.void;
   interrupted = 0;
+  /** Tenants whose endpoints were asked for a sign of life. */
+  readonly reached: Array<Tenant> = [];
 
   readonly layer = Layer.succeed(IdentityProvider, {
     exchange: ({ tenantId }, token) =>
@@ -96,6 +98,11 @@ export class ScriptedProvider {
           });
         return Effect.flatMap(this.gate, answer);
       }).pipe(Effect.onInterrupt(() => Effect.sync(() => this.interrupted++))),
+    reach: (tenant) =>
+      Effect.suspend((): Effect.Effect<void, IdentityFailure> => {
+        this.reached.push(tenant);
+        return this.failure ?? Effect.void;
+      }),
   });
 }
 

@@ -25,7 +25,7 @@ import * as TokenExchange from "../../src/auth/TokenExchange.ts";
 import { CircuitBreakers as Registry } from "../../src/resilience/CircuitBreakers.ts";
 import * as Deadline from "../../src/resilience/Deadline.ts";
 import { PermanentFailure, TransientFailure } from "../../src/resilience/DependencyFailure.ts";
-import type { Refusal } from "../../src/resilience/Refusal.ts";
+import * as RecoveryProbe from "../../src/resilience/RecoveryProbe.ts";
 import * as Retry from "../../src/resilience/Retry.ts";
 import {
   down,
@@ -274,19 +274,13 @@ describe("TokenExchange", () => {
     Effect.gen(function* () {
       const provider = new ScriptedProvider();
       provider.gate = Effect.never;
-      const refusals: Array<Refusal> = [];
-      const { exchange, occupancy, breakers } = yield* exchangeOf({
-        provider,
-        maxConcurrent: 2,
-        onRefusal: (refusal) => refusals.push(refusal),
-      });
+      const { exchange, occupancy, breakers } = yield* exchangeOf({ provider, maxConcurrent: 2 });
       for (const token of ["a", "b"]) yield* Effect.fork(exchange("acme", secret(token)));
       yield* Effect.fork(exchange("other", secret("a")));
       while (provider.calls.length < 3) yield* Effect.yieldNow();
       const error = yield* Effect.flip(exchange("acme", secret("c")));
       assert.ok(error._tag === "ExchangeUnavailable");
       assert.equal(Duration.toSeconds(error.retryAfter), 1);
-      assert.deepEqual(refusals.map(({ _tag }) => _tag), ["BulkheadFull"]);
       assert.deepEqual([occupancy.inFlight, occupancy.rejections], [3, 1]);
       const breaker = yield* breakers.get("token-exchange-acme");
       assert.equal((yield* breaker.totals).failures, 0);
@@ -400,11 +394,7 @@ describe("TokenExchange", () => {
       const provider = new ScriptedProvider();
       provider.failure = transient();
       const lines = new Lines();
-      const refusals: Array<string> = [];
-      const { exchange } = yield* exchangeOf({
-        provider,
-        onRefusal: ({ _tag }) => refusals.push(_tag),
-      });
+      const { exchange, breakers } = yield* exchangeOf({ provider });
       for (let call = 0; call < 5; call++) yield* Effect.exit(exchange("acme", secret("t")));
       yield* TestClock.adjust("18 seconds");
       const error = yield* exchange("acme", secret("t")).pipe(
@@ -414,7 +404,8 @@ describe("TokenExchange", () => {
       assert.ok(error._tag === "ExchangeUnavailable");
       assert.equal(Duration.toSeconds(error.retryAfter), 12);
       assert.equal(provider.calls.length, 5);
-      assert.deepEqual(refusals, ["CircuitOpen"]);
+      const breaker = yield* breakers.get("token-exchange-acme");
+      assert.equal((yield* breaker.snapshot).rejected, 1);
       assert.deepEqual(lines.all.map(({ level, msg }) => [level, msg]), [[
         "WARN",
         "Fallback used",
@@ -425,6 +416,64 @@ describe("TokenExchange", () => {
       yield* exchange("other", secret("t"));
       yield* TestClock.adjust("12 seconds");
       for (let trial = 0; trial < 4; trial++) yield* exchange("acme", secret(`t${trial}`));
+    }));
+
+  it.effect("exchange() lets an open breaker's endpoint be probed, as the tenant has it now", () =>
+    Effect.gen(function* () {
+      const repository = new ScriptedTenants(tenantOf("acme", "https://old.example/token"));
+      const provider = new ScriptedProvider();
+      provider.failure = transient();
+      const recovery = yield* RecoveryProbe.make({ interval: "1 second" });
+      const { exchange, breakers } = yield* exchangeOf({
+        repository,
+        provider,
+        recovery: recovery.watch,
+      });
+      for (let call = 0; call < 4; call++) yield* Effect.exit(exchange("acme", secret("t")));
+      repository.put(tenantOf("acme", "https://new.example/token"));
+      yield* TestClock.adjust("61 seconds");
+      assert.equal(provider.reached.length, 0);
+      yield* Effect.exit(exchange("acme", secret("t")));
+      yield* TestClock.adjust("1500 millis");
+      const urls = new Set(provider.reached.map(({ authConfig }) => authConfig.tokenEndpoint));
+      assert.deepEqual([...urls], ["https://new.example/token"]);
+      const breaker = yield* breakers.get("token-exchange-acme");
+      assert.equal(breaker.unsafeState(), "open");
+      provider.failure = undefined;
+      yield* TestClock.adjust("1500 millis");
+      for (let trial = 0; trial < 3; trial++) yield* exchange("acme", secret(`t${trial}`));
+      assert.equal(breaker.unsafeState(), "closed");
+      assert.equal(recovery.unsafeSize(), 0);
+    }));
+
+  it.effect("exchange() lets each tenant's limit follow its own endpoint's latency", () =>
+    Effect.gen(function* () {
+      const provider = new ScriptedProvider();
+      const { exchange, occupancy } = yield* exchangeOf({
+        provider,
+        maxConcurrent: 8,
+        adaptiveConcurrency: true,
+      });
+      let token = 0;
+      const call = (tenantId: string) =>
+        Effect.fork(Effect.exit(Effect.suspend(() => exchange(tenantId, secret(`${token++}`)))));
+      // A rejected token is an answer, too.
+      provider.failure = new TokenRejected({ status: 401 });
+      for (const length of [20, 20, 20, 20, 500, 500, 500, 500, 500, 500, 500, 500, 500, 500]) {
+        provider.gate = Effect.sleep(length);
+        const fibers = yield* Effect.replicateEffect(call("acme"), 8);
+        yield* TestClock.adjust(length);
+        yield* Fiber.joinAll(fibers);
+      }
+      assert.ok(occupancy.rejections > 0);
+      provider.gate = Effect.never;
+      const calls = provider.calls.length;
+      yield* call("other");
+      while (provider.calls.length === calls) yield* Effect.yieldNow();
+      assert.equal(occupancy.unsafeLimit(), 8);
+      yield* call("acme");
+      while (provider.calls.length === calls + 1) yield* Effect.yieldNow();
+      assert.ok(occupancy.unsafeLimit() < 8);
     }));
 
   it.effect("exchange() retries after 100 and 200 ms, and not without time for it", () =>

@@ -30,7 +30,12 @@ async function sources(folder: string): Promise<string> {
 const families = Effect.gen(function* () {
   const breakers = yield* CircuitBreakers;
   yield* breakers.get("mongodb");
-  const page = yield* Effect.flatMap(Metrics, (metrics) => metrics.page);
+  const metrics = yield* Metrics;
+  // What comes only with its setting.
+  metrics.optional.bulkheadLimit("mongodb", () => 64);
+  metrics.optional.hedges("mongodb_find");
+  metrics.optional.recoveryProbes("mongodb");
+  const page = yield* metrics.page;
   const text = new TextDecoder().decode(page);
   return Array.from(text.matchAll(/^# TYPE (\w+) (\w+)$/gm), ([, name, type]) => `${name} ${type}`);
 }).pipe(
@@ -53,7 +58,7 @@ describe("docs/operations", () => {
   it("names in queries only metrics that are exported", async () => {
     const known = new Set((await Effect.runPromise(families)).map((row) => row.split(" ")[0]));
     const pattern =
-      /\b(?:circuit_breaker|retry|http|cache|dependency|bulkhead|rate_limit|process|log_lines|fallbacks|telemetry)_[a-z_]+/g;
+      /\b(?:circuit_breaker|retry|http|cache|dependency|bulkhead|hedged|recovery|rate_limit|process|log_lines|fallbacks|telemetry)_[a-z_]+/g;
     const named = new Set(all.match(pattern)?.map((name) => name.replace(/_(bucket|count)$/, "")));
     assert.ok(named.size > 10);
     assert.deepEqual([...named].filter((name) => !known.has(name)), []);

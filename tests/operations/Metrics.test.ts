@@ -200,7 +200,7 @@ describe("Metrics", () => {
       metrics.retry("mongodb_find");
       metrics.fallback("mongodb_find", "STALE");
       metrics.fallback("redis_get", "BYPASS");
-      metrics.bulkheadRejection("mongodb");
+      metrics.bulkhead("mongodb", { inFlight: 0, waiting: 0, rejections: 1 });
       metrics.rateLimitRejection();
       const changed = (yield* textOf(metrics)).split("\n").filter((line) =>
         !before.includes(line) && !line.startsWith("process_")
@@ -221,12 +221,46 @@ describe("Metrics", () => {
   it.effect("bulkhead() shows the sum of a dependency's bulkheads until each is taken off", () =>
     Effect.gen(function* () {
       const metrics = yield* Metrics;
-      const remove = metrics.bulkhead("token-exchange", () => 3);
-      metrics.bulkhead("token-exchange", () => 4);
-      const series = `bulkhead_in_flight{service="routing",dependency="token-exchange"}`;
-      assert.equal(valueOf(yield* textOf(metrics), series), 7);
+      const occupancy = { inFlight: 3, waiting: 0, rejections: 5 };
+      const remove = metrics.bulkhead("token-exchange", occupancy);
+      metrics.bulkhead("token-exchange", { inFlight: 4, waiting: 0, rejections: 1 });
+      const labels = `{service="routing",dependency="token-exchange"}`;
+      const shown = Effect.map(textOf(metrics), (text) => [
+        valueOf(text, `bulkhead_in_flight${labels}`),
+        valueOf(text, `bulkhead_rejections_total${labels}`),
+      ]);
+      assert.deepEqual(yield* shown, [7, 6]);
+      occupancy.inFlight = 2;
+      occupancy.rejections = 6;
+      assert.deepEqual(yield* shown, [6, 7]);
       remove();
-      assert.equal(valueOf(yield* textOf(metrics), series), 4);
+      // A counter never goes back.
+      assert.deepEqual(yield* shown, [4, 7]);
+    }).pipe(Effect.provide(layer())));
+
+  it.effect("optional shows a family with all its results once something is in it", () =>
+    Effect.gen(function* () {
+      const metrics = yield* Metrics;
+      const pattern = /^(?:bulkhead_limit|hedged_calls_total|recovery_probes_total)\b.*$/gm;
+      const shown = Effect.map(textOf(metrics), (text) => text.match(pattern) ?? []);
+      assert.deepEqual(yield* shown, []);
+      const { optional } = metrics;
+      const remove = optional.bulkheadLimit("mongodb", () => 41);
+      optional.hedges("mongodb_find")("won");
+      optional.recoveryProbes("redis")(false);
+      optional.recoveryProbes("redis")(true);
+      optional.recoveryProbes("redis")(true);
+      const hedge = `service="routing",operation="mongodb_find"`;
+      assert.deepEqual(yield* shown, [
+        `bulkhead_limit{service="routing",dependency="mongodb"} 41`,
+        `hedged_calls_total{${hedge},result="won"} 1`,
+        `hedged_calls_total{${hedge},result="lost"} 0`,
+        `hedged_calls_total{${hedge},result="refused"} 0`,
+        `recovery_probes_total{service="routing",dependency="redis",result="success"} 2`,
+        `recovery_probes_total{service="routing",dependency="redis",result="failure"} 1`,
+      ]);
+      remove();
+      assert.equal((yield* shown).some((line) => line.startsWith("bulkhead_limit{")), false);
     }).pipe(Effect.provide(layer())));
 
   it.effect("layer() gives each service a registry of its own", () =>
@@ -257,7 +291,10 @@ describe("Metrics", () => {
         metrics.cacheRequest("near", "hit");
         metrics.dependencyCall("redis", "redis_get", 1);
         metrics.retry("mongodb_find");
-        metrics.bulkheadRejection("mongodb");
+        metrics.bulkhead("mongodb", { inFlight: 1, waiting: 0, rejections: 1 });
+        metrics.optional.bulkheadLimit("mongodb", () => 41);
+        metrics.optional.hedges("mongodb_find")("won");
+        metrics.optional.recoveryProbes("redis")(true);
         metrics.dependencyUp("mongodb", () => true);
         const text = yield* textOf(metrics);
         const { code, said } = yield* Effect.promise(() => checkMetrics(text));

@@ -98,6 +98,9 @@ export interface Options {
   readonly maxWaiting?: number;
 }
 
+const keyOf = ({ isTls, host, port }: Target): string =>
+  `${isTls ? "https" : "http"}://${host}:${port}`;
+
 /** Makes, keeps and ends connections. */
 export class Connections {
   readonly #waiting = new Set<Waiting>();
@@ -107,7 +110,7 @@ export class Connections {
 
   /** A connection that waits, the last used first, or a new one. Aborting ends the making of it. */
   async take(target: Target, signal: AbortSignal): Promise<Connection> {
-    const key = `${target.isTls ? "https" : "http"}://${target.host}:${target.port}`;
+    const key = keyOf(target);
     const oldest = this.options.now() - maxAge;
     for (const waiting of Array.from(this.#waiting).reverse()) {
       if (waiting.connection.key !== key) continue;
@@ -118,6 +121,11 @@ export class Connections {
       waiting.connection.close();
     }
     return await this.#open(target, key, signal);
+  }
+
+  /** Makes a connection and ends it again, only to see whether that can be done. */
+  async reach(target: Target, signal: AbortSignal): Promise<void> {
+    (await this.#open(target, keyOf(target), signal)).close();
   }
 
   /** Keeps a connection for the next request, for as long as the endpoint says at most. */

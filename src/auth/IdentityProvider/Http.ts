@@ -86,15 +86,19 @@ export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
       const allowInsecure = options.allowInsecure ?? false;
       const timeoutMillis = Duration.toMillis(options.timeout ?? "5 seconds");
       const traceHeaders = options.traceHeaders ?? Effect.succeed({});
-      const send = yield* OutboundRequest.make(options);
+      const { send, reach } = yield* OutboundRequest.make(options);
+
+      const targetOf = ({ authConfig }: Tenant): Effect.Effect<Target, EndpointRefused> => {
+        const target = parse(authConfig.tokenEndpoint, allowInsecure);
+        return typeof target === "string"
+          ? Effect.fail(new EndpointRefused({ reason: target }))
+          : Effect.succeed(target);
+      };
 
       const exchange = Effect.fnUntraced(
         function* (tenant: Tenant, token: Redacted.Redacted<string>) {
-          const { tokenEndpoint, clientId, clientSecret } = tenant.authConfig;
-          const target = parse(tokenEndpoint, allowInsecure);
-          if (typeof target === "string") {
-            return yield* new EndpointRefused({ reason: target });
-          }
+          const { clientId, clientSecret } = tenant.authConfig;
+          const target = yield* targetOf(tenant);
           yield* inCurrentSpan(() => callAttributes(target));
           const trace = yield* traceHeaders;
           const left = Duration.toMillis(yield* Deadline.remaining);
@@ -124,6 +128,13 @@ export const layer = (options: Options = {}): Layer.Layer<IdentityProvider> =>
           return yield* "accessToken" in result ? Effect.succeed(result) : Effect.fail(result);
         },
       );
-      return { exchange };
+      return {
+        exchange,
+        reach: (tenant) =>
+          Effect.flatMap(
+            targetOf(tenant),
+            (target) => Effect.mapError(reach(target, timeoutMillis), failureOf),
+          ),
+      };
     }),
   );

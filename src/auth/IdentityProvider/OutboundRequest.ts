@@ -68,13 +68,21 @@ export interface Options {
   readonly resolve?: Resolve;
 }
 
-/** Sends one request; interruption ends it together with its connection. */
-export type Send = (post: Post) => Effect.Effect<Answer, NoAnswer | AddressRefused>;
+/** What can be done with an endpoint; interruption ends it together with its connection. */
+export interface Outbound {
+  /** Sends one request. */
+  readonly send: (post: Post) => Effect.Effect<Answer, NoAnswer | AddressRefused>;
+  /** Connects, TLS handshake included, within so many milliseconds, and sends nothing. */
+  readonly reach: (
+    target: Target,
+    timeoutMillis: number,
+  ) => Effect.Effect<void, NoAnswer | AddressRefused>;
+}
 
 /** Requests over connections that are kept, and closed with the scope. */
 export const make = (
   { authorities = [], resolve = systemResolve }: Options = {},
-): Effect.Effect<Send, never, Scope.Scope> =>
+): Effect.Effect<Outbound, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.map(Effect.clock, (clock) =>
@@ -82,32 +90,48 @@ export const make = (
       (connections) =>
         Effect.sync(() => connections.close()),
     ),
-    (connections): Send => (post) =>
-      Effect.async((resume) => {
-        const end = new AbortController();
-        const reader = new AnswerReader(post.maxBodyBytes);
-        const settle = (result: Effect.Effect<Answer, NoAnswer | AddressRefused>) => {
-          clearTimeout(timer);
-          resume(result);
-        };
-        // Once the status is known, only a 200 needs its body.
-        const fail = (failure: NoAnswer | AddressRefused) =>
-          settle(isEnough(reader) ? Effect.succeed(answerOf(reader, undefined)) : failure);
-        // Real time and not Effect's Clock: the socket it limits is as real.
-        const timer = setTimeout(() => {
-          fail(new NoAnswer({ reason: "no answer in time", cause: null }));
-          end.abort();
-        }, post.timeoutMillis);
-        exchange(connections, post, reader, end.signal).then(
-          (answer) => settle(Effect.succeed(answer)),
-          (error: unknown) => fail(failureOf(error)),
-        );
-        return Effect.sync(() => {
-          clearTimeout(timer);
-          end.abort();
-        });
-      }),
+    (connections): Outbound => ({
+      send: (post) =>
+        Effect.suspend(() => {
+          const reader = new AnswerReader(post.maxBodyBytes);
+          return within(
+            post.timeoutMillis,
+            (signal) => exchange(connections, post, reader, signal),
+            // Once the status is known, only a 200 needs its body.
+            (failure) => isEnough(reader) ? Effect.succeed(answerOf(reader, undefined)) : failure,
+          );
+        }),
+      reach: (target, timeoutMillis) =>
+        within(timeoutMillis, (signal) => connections.reach(target, signal), Effect.fail),
+    }),
   );
+
+/** Runs `work`, and aborts it after so many milliseconds or with the fiber that waits for it. */
+const within = <A>(
+  timeoutMillis: number,
+  work: (signal: AbortSignal) => Promise<A>,
+  onFailure: (failure: NoAnswer | AddressRefused) => Effect.Effect<A, NoAnswer | AddressRefused>,
+): Effect.Effect<A, NoAnswer | AddressRefused> =>
+  Effect.async((resume) => {
+    const end = new AbortController();
+    const settle = (result: Effect.Effect<A, NoAnswer | AddressRefused>) => {
+      clearTimeout(timer);
+      resume(result);
+    };
+    // Real time and not Effect's Clock: the socket it limits is as real.
+    const timer = setTimeout(() => {
+      settle(onFailure(new NoAnswer({ reason: "no answer in time", cause: null })));
+      end.abort();
+    }, timeoutMillis);
+    work(end.signal).then(
+      (value) => settle(Effect.succeed(value)),
+      (error: unknown) => settle(onFailure(failureOf(error))),
+    );
+    return Effect.sync(() => {
+      clearTimeout(timer);
+      end.abort();
+    });
+  });
 
 const isEnough = ({ status }: AnswerReader): boolean => status !== 0 && status !== 200;
 
