@@ -74,6 +74,13 @@ describe("config", () => {
       tokenExchangeTimeout: 5_000,
       mongodbMaxConcurrent: 64,
       tokenExchangeMaxConcurrent: 32,
+      mongodbThrottle: null,
+      tokenExchangeThrottle: null,
+      throttleCount: "asked",
+      throttleMaximum: 0.9,
+      mongodbAdaptiveConcurrency: false,
+      tokenExchangeAdaptiveConcurrency: false,
+      mongodbHedge: false,
       retryMaxAttempts: 3,
       retryInitialDelay: 100,
       retryMaxDelay: 5_000,
@@ -84,6 +91,7 @@ describe("config", () => {
       redisBreaker: {},
       tokenExchangeBreaker: {},
       jwksBreaker: {},
+      probeIntervals: { mongodb: null, redis: null, "token-exchange": null, jwks: null },
     });
   });
 

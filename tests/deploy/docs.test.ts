@@ -42,7 +42,7 @@ const families = Effect.gen(function* () {
   Effect.provide(
     Layer.provideMerge(
       Metrics.layer({ service: "routing", logLinesDropped: () => 0, telemetryDropped: () => [] }),
-      CircuitBreakers.layer({}),
+      CircuitBreakers.layer({ adaptive: true }),
     ),
   ),
 );
