@@ -30,21 +30,16 @@ import {
   uniform,
   withResult,
 } from "./BreakerState.ts";
-import type {
-  CircuitBreaker,
-  Permit,
-  Snapshot,
-  StateChange,
-  Totals,
-  Transition,
-} from "./BreakerContract.ts";
+import type { CircuitBreaker, Permit, Snapshot, StateChange, Totals } from "./BreakerContract.ts";
 import { CircuitOpen } from "./BreakerContract.ts";
 import { classifyExit, type Hints, hintsOf, noHints } from "./Classification.ts";
-import { explain, tripOf } from "./BreakerExplanation.ts";
+import { tripOf } from "./BreakerExplanation.ts";
+import { snapshotOf } from "./BreakerSnapshot.ts";
 import { clockOf, monotonicMillis, recentMillis } from "./Monotonic.ts";
 import { refusalOf, restOf } from "./BreakerRefusal.ts";
 import { cellOf } from "./RefCell.ts";
 import { fromSubscribe } from "./StateChanges.ts";
+import * as TransitionCounts from "./TransitionCounts.ts";
 
 export { InvalidSettings, type Settings } from "./BreakerSettings.ts";
 export * from "./BreakerContract.ts";
@@ -80,7 +75,7 @@ class Breaker implements CircuitBreaker {
   #neutral = 0;
   #timeouts = 0;
   #rejected = 0;
-  #transitions: Array<{ -readonly [K in keyof Transition]: Transition[K] }> | undefined;
+  #transitions: TransitionCounts.TransitionCounts | undefined;
   #lastRejection:
     | { readonly state: State; readonly at: number; readonly refusal: Refusal }
     | undefined;
@@ -186,27 +181,19 @@ class Breaker implements CircuitBreaker {
   }
 
   get snapshot(): Effect.Effect<Snapshot> {
-    return Effect.clockWith((clock) => {
-      const state = this.#cell.current;
-      const now = monotonicMillis(clock);
-      const counts = countsAt(this.#rules, state, now);
-      const isTimed = state._tag === "open" && state.mode === "auto";
-      const adaptive = explain(this.#rules, state, now);
-      return Effect.succeed({
+    return Effect.clockWith((clock) =>
+      Effect.succeed({
+        ...snapshotOf(
+          this.#rules,
+          this.#cell.current,
+          monotonicMillis(clock),
+          clock.unsafeCurrentTimeMillis(),
+        ),
         name: this.name,
-        state: state._tag,
-        mode: state.mode,
-        counts,
-        failureRate: counts.requests < this.#rules.minimumRequests
-          ? null
-          : counts.totalFailures / counts.requests,
         rejected: this.#rejected,
         stateChangedAt: this.#stateChangedAt,
-        // Rounded up: a call at that time must be admitted.
-        openUntil: isTimed ? Math.ceil(clock.unsafeCurrentTimeMillis() + state.until - now) : null,
-        ...(adaptive === null ? {} : { adaptive }),
-      });
-    });
+      })
+    );
   }
 
   get retryAfter(): Effect.Effect<Duration.Duration> {
@@ -364,7 +351,7 @@ class Breaker implements CircuitBreaker {
     const to = observed ? "open" : after._tag;
     if (!observed) {
       this.#stateChangedAt = at;
-      this.#countTransition(before._tag, after._tag);
+      this.#transitions = TransitionCounts.counted(this.#transitions, before._tag, after._tag);
     }
     if (this.#listeners.length === 0) return;
     const counts = countsAt(this.#rules, before, now);
@@ -381,15 +368,6 @@ class Breaker implements CircuitBreaker {
       ...(trip === null ? {} : { trip }),
     };
     for (const listener of this.#listeners) listener(change);
-  }
-
-  #countTransition(from: State["_tag"], to: State["_tag"]): void {
-    const transitions = this.#transitions ??= [];
-    const known = transitions.find((transition) =>
-      transition.from === from && transition.to === to
-    );
-    if (known === undefined) transitions.push({ from, to, count: 1 });
-    else known.count += 1;
   }
 }
 
