@@ -11,6 +11,7 @@ import {
   decimal,
   duration,
   flag,
+  headerSecretOf,
   list,
   nullable,
   oneOf,
@@ -219,7 +220,7 @@ export const config = Config.all({
     "tokens stay in memory",
     "32-byte keys in base64, separated by commas; the first encrypts, all decrypt",
   ),
-  adminToken: optional("ADMIN_TOKEN", secretOf(16), "no admin", "Bearer token of /admin"),
+  adminToken: optional("ADMIN_TOKEN", headerSecretOf(16), "no admin", "Bearer token of /admin"),
   allowInsecureTokenEndpoints: declare(
     "ALLOW_INSECURE_TOKEN_ENDPOINTS",
     flag,

@@ -175,6 +175,20 @@ describe("config", () => {
     assert.equal(Redacted.value(settings.jwtSecret), secret);
   });
 
+  it("config takes no ADMIN_TOKEN that is short or that no header can carry", () => {
+    const rule = (token: string) => {
+      const answer = load({ ADMIN_TOKEN: token });
+      return Either.isLeft(answer) ? answer.left : [];
+    };
+    assert.deepEqual(rule("0123456789abcdef"), []);
+    assert.deepEqual(rule("0123456789abcde"), ["ADMIN_TOKEN must have at least 16 bytes"]);
+    for (const token of ["0123456789 abcdef", "0123456789\tabcdef", "0123456789abcdef-ä"]) {
+      assert.deepEqual(rule(token), [
+        "ADMIN_TOKEN must be of visible ASCII characters without blanks",
+      ]);
+    }
+  });
+
   it("config takes an empty value as unset", () => {
     assert.equal(loaded({ JWT_SECRET: "", MONGODB_URI: "  " }).jwtSecret, undefined);
   });

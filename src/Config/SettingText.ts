@@ -54,6 +54,12 @@ export const secretOf = (minimumBytes: number) => (value: string) =>
     ? Either.left(`must have at least ${minimumBytes} bytes`)
     : secret(value);
 
+/** A secret that is sent in a header: others could never be. */
+export const headerSecretOf = (minimumBytes: number) => (value: string) =>
+  /^[\x21-\x7e]+$/.test(value)
+    ? secretOf(minimumBytes)(value)
+    : Either.left("must be of visible ASCII characters without blanks");
+
 export const urlOf = (...schemes: ReadonlyArray<string>) => (value: string) =>
   URL.canParse(value) && schemes.includes(new URL(value).protocol.slice(0, -1))
     ? Either.right(value)

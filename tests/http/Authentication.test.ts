@@ -280,6 +280,72 @@ describe("a token is refused", () => {
     /malformed|not accepted/,
   );
 
+  /** Signed with the right key, whatever the two parts say. */
+  const signText = (header: string, payload: string) =>
+    Effect.promise(async () => {
+      const data = [header, payload].map((text) =>
+        new TextEncoder().encode(text).toBase64({ alphabet: "base64url", omitPadding: true })
+      ).join(".");
+      const hmac = { name: "HMAC", hash: "SHA-256" };
+      const key = await crypto.subtle.importKey("raw", secret, hmac, false, ["sign"]);
+      const mac = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(data));
+      const signature = new Uint8Array(mac);
+      return `${data}.${signature.toBase64({ alphabet: "base64url", omitPadding: true })}`;
+    });
+
+  it.live("when its header is none that we know, though its signature is right", () =>
+    Effect.gen(function* () {
+      const { as } = yield* open();
+      const payload = JSON.stringify({ ...claims, exp: soon() });
+      const headers = [
+        ...["", "{", "[]", "null", "7", '"HS256"', "{}", "\u0000"],
+        ...['{"alg":null}', '{"alg":["HS256"]}', '{"alg":{"toString":"HS256"}}', '{"alg":""}'],
+        ...['{"alg":"hs256"}', '{"alg":"HS256 "}', '{"alg":"HS256\\u0000"}', '{"alg":"__proto__"}'],
+        ...[
+          '{"alg":"HS256","alg":"none"}',
+          '{"alg":"HS384"}',
+          '{"alg":"RS256"}',
+          '{"alg":"ES256"}',
+        ],
+        ...['{"alg":"HS256","b64":false,"crit":["b64"]}', '{"alg":"HS256","crit":[]}'],
+        ...['{"alg":"HS256","crit":"exp"}', '{"alg":"HS256","crit":["exp"],"exp":1}'],
+      ];
+      for (const header of headers) {
+        const answer = yield* as(`Bearer ${yield* signText(header, payload)}`);
+        assert.equal(answer.status, 401, header);
+        assert.match(answer.headers.get("www-authenticate") ?? "", /error="invalid_token"/, header);
+      }
+    }));
+
+  it.live("when its claims are none that we know, though its signature is right", () =>
+    Effect.gen(function* () {
+      const { as } = yield* open();
+      const exp = soon();
+      const good = `"sub":"ann","tenantId":"ikea"`;
+      const payloads = [
+        ...["", "{", "[]", "null", "7", `"${good}"`, "{}", `[{${good},"exp":${exp}}]`],
+        ...[`{${good}}`, `{${good},"exp":null}`, `{${good},"exp":"${exp}"}`, `{${good},"exp":{}}`],
+        ...[`{${good},"exp":true}`, `{${good},"exp":[${exp}]}`, `{${good},"exp":0}`],
+        ...[`{${good},"exp":-1}`, `{${good},"exp":${exp},"nbf":"0"}`, `{${good},"exp":1e-9}`],
+        ...[
+          `{"sub":null,"tenantId":"ikea","exp":${exp}}`,
+          `{"sub":{},"tenantId":"ikea","exp":${exp}}`,
+        ],
+        ...[
+          `{"sub":"ann","tenantId":null,"exp":${exp}}`,
+          `{"sub":"ann","tenantId":{},"exp":${exp}}`,
+        ],
+        ...[`{"sub":"ann","tenantid":"ikea","exp":${exp}}`, `{"sub":"ann","exp":${exp}}`],
+        `{"sub":"ann","__proto__":{"tenantId":"ikea"},"exp":${exp}}`,
+      ];
+      for (const payload of payloads) {
+        const answer = yield* as(`Bearer ${yield* signText('{"alg":"HS256"}', payload)}`);
+        assert.equal(answer.status, 401, payload);
+      }
+      const token = yield* signText('{"alg":"HS256"}', `{${good},"exp":${exp}}`);
+      assert.equal((yield* as(`Bearer ${token}`)).status, 200, "what is left is good");
+    }));
+
   it.live("not when it expired within the tolerance", () =>
     Effect.gen(function* () {
       const { as } = yield* open(verifierOf({ clockTolerance: "30 seconds" }));

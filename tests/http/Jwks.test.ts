@@ -127,6 +127,43 @@ describe("a key set", () => {
       }
     }));
 
+  it.effect("is searched for no key by anything but its plain name", () =>
+    Effect.gen(function* () {
+      const { issuer, verify } = yield* running();
+      const key = yield* makeKey("ES256", "k1");
+      issuer.keys = [key.jwk];
+      const names = [
+        ...["", "K1", " k1", "k1 ", "k1\u0000", "../k1", "k1' OR '1'='1", "__proto__"],
+        ...["constructor", "length", "0", "k".repeat(5_000), `${issuer.url}#k1`],
+      ];
+      for (const kid of names) {
+        assert.ok(
+          (yield* Effect.flip(verify(yield* key.sign({ kid })))) instanceof InvalidToken,
+          kid,
+        );
+      }
+      const stranger = yield* makeKey("ES256", "k1");
+      for (const kid of [7, null, ["k1"], { k1: true }]) {
+        for (const token of [yield* key.sign({ kid }), yield* stranger.sign({ kid })]) {
+          assert.ok((yield* Effect.flip(verify(token))) instanceof InvalidToken);
+        }
+      }
+      // Nothing that a token brings along, or says where to find, is ever looked at.
+      let asked = 0;
+      const elsewhere = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => {
+        asked++;
+        return Response.json({ keys: [stranger.jwk] });
+      });
+      yield* Effect.addFinalizer(() => Effect.promise(() => elsewhere.shutdown()));
+      const url = `http://127.0.0.1:${elsewhere.addr.port}/keys`;
+      for (const header of [{ jku: url }, { x5u: url }, { jwk: stranger.jwk }, { iss: url }]) {
+        const forged = yield* stranger.sign(header);
+        assert.ok((yield* Effect.flip(verify(forged))) instanceof InvalidToken);
+      }
+      assert.equal(asked, 0);
+      assert.equal(issuer.requests, 1);
+    }));
+
   it.effect("is fetched again for an unknown key, once per cooldown for all of them", () =>
     Effect.gen(function* () {
       const { issuer, verify } = yield* running({ cooldown: "30 seconds" });

@@ -28,7 +28,7 @@ forbidden.addAddress("::", "ipv6");
 forbidden.addSubnet("fe80::", 10, "ipv6"); // link-local
 forbidden.addSubnet("fec0::", 10, "ipv6"); // site-local, deprecated
 forbidden.addSubnet("ff00::", 8, "ipv6"); // multicast
-forbidden.addAddress("fd00:ec2::254", "ipv6"); // AWS metadata
+forbidden.addSubnet("fd00:ec2::", 32, "ipv6"); // AWS: metadata, pod identity, time
 forbidden.addAddress("fd20:ce::254", "ipv6"); // GCP metadata
 forbidden.addAddress("fd00:c1::a9fe:a9fe", "ipv6"); // Oracle metadata
 
