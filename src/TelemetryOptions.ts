@@ -33,9 +33,6 @@ export const telemetryOptions = (
   const appInsights = connectionString === undefined
     ? undefined
     : legal("APPLICATIONINSIGHTS_CONNECTION_STRING", parseConnection(connectionString));
-  if (endpoint !== undefined && URL.parse(endpoint)?.username !== "") {
-    problems.push("OTEL_EXPORTER_OTLP_ENDPOINT must hold no credentials: they go into its headers");
-  }
   if (telemetry.maxBatch > telemetry.maxQueue) {
     problems.push("OTEL_BSP_MAX_EXPORT_BATCH_SIZE must not exceed OTEL_BSP_MAX_QUEUE_SIZE");
   }

@@ -175,6 +175,17 @@ describe("config", () => {
     assert.equal(Redacted.value(settings.jwtSecret), secret);
   });
 
+  it("config takes no credentials in an address that is fetched, and quotes none", () => {
+    for (const name of ["JWT_JWKS_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"]) {
+      for (const user of ["user:hunter2", ":hunter2", "hunter2"]) {
+        const answer = load({ [name]: `https://${user}@login.example/keys` });
+        assert.deepEqual(Either.isLeft(answer) && answer.left, [
+          `${name} must hold no credentials`,
+        ]);
+      }
+    }
+  });
+
   it("config takes no ADMIN_TOKEN that is short or that no header can carry", () => {
     const rule = (token: string) => {
       const answer = load({ ADMIN_TOKEN: token });

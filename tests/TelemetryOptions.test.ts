@@ -67,7 +67,6 @@ describe("telemetryOptions()", () => {
   it.effect("names every problem and no value", () =>
     Effect.gen(function* () {
       const options = yield* optionsOf({
-        OTEL_EXPORTER_OTLP_ENDPOINT: "https://me:hush@collector",
         OTEL_EXPORTER_OTLP_HEADERS: "hush",
         OTEL_RESOURCE_ATTRIBUTES: "a",
         OTEL_BSP_MAX_QUEUE_SIZE: "10",
@@ -77,7 +76,6 @@ describe("telemetryOptions()", () => {
       assert.deepEqual(problems.map((line) => line.split(" ")[0]).toSorted(), [
         "APPLICATIONINSIGHTS_CONNECTION_STRING",
         "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_EXPORTER_OTLP_HEADERS",
         "OTEL_RESOURCE_ATTRIBUTES",
       ]);

@@ -60,10 +60,18 @@ export const headerSecretOf = (minimumBytes: number) => (value: string) =>
     ? secretOf(minimumBytes)(value)
     : Either.left("must be of visible ASCII characters without blanks");
 
-export const urlOf = (...schemes: ReadonlyArray<string>) => (value: string) =>
-  URL.canParse(value) && schemes.includes(new URL(value).protocol.slice(0, -1))
-    ? Either.right(value)
-    : Either.left(`must be a URL that begins with ${schemes.map((s) => `${s}://`).join(" or ")}`);
+/** An address to be fetched. One with credentials never could be, and would be quoted in errors. */
+export const urlOf =
+  (...schemes: ReadonlyArray<string>) => (value: string): Either.Either<string, string> => {
+    const url = URL.parse(value);
+    if (url === null || !schemes.includes(url.protocol.slice(0, -1))) {
+      const beginnings = schemes.map((scheme) => `${scheme}://`).join(" or ");
+      return Either.left(`must be a URL that begins with ${beginnings}`);
+    }
+    return url.username + url.password === ""
+      ? Either.right(value)
+      : Either.left("must hold no credentials");
+  };
 
 /** A mongodb:// address may name several hosts, which `URL` cannot read: only the scheme is checked. */
 export const secretUrlOf = (...schemes: ReadonlyArray<string>) => (value: string) =>

@@ -130,7 +130,10 @@ export const parseConnection = (
     ? publicEndpoint
     : `https://${location === undefined ? "" : `${location}.`}dc.${suffix}`;
   const endpoint = URL.parse(fields.get("ingestionendpoint") ?? derived);
-  if (endpoint === null || !/^https?:$/.test(endpoint.protocol) || endpoint.username !== "") {
+  if (
+    endpoint === null || !/^https?:$/.test(endpoint.protocol) ||
+    endpoint.username + endpoint.password !== ""
+  ) {
     return Either.left("must hold an IngestionEndpoint= that is a URL without credentials");
   }
   return Either.right({

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { Amicis, type Answer, type Ask } from "../support/Amicis.ts";
 import { eventually } from "../support/eventually.ts";
 import { afterAll, beforeAll, describe, it } from "../support/it.ts";
+import { freePort, releasePort } from "../support/ports.ts";
 import { MongoServer } from "../support/servers/MongoServer.ts";
 import { Redis } from "../support/servers/Redis.ts";
 import { type TokenBehaviour, TokenEndpoint } from "../support/servers/TokenEndpoint.ts";
@@ -24,6 +25,8 @@ const secrets = {
   accessToken: "access-token-Hj6-to-look-for",
   jwtSecret,
   wrongPassword: "wrong-password-Lp1-to-look-for",
+  collectorKey: "collector-key-Gs4-to-look-for",
+  insightsKey: "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
 };
 
 /** Every form in which one of them could appear. */
@@ -41,6 +44,7 @@ describe("secrets", needs("redis-server", "secantusdb"), () => {
   let mongo: MongoServer;
   let redis: Redis;
   let endpoint: TokenEndpoint;
+  const dead = freePort();
   /** Error answers and what operators are shown, whole. */
   const seen: Array<string> = [];
   const errors: Array<Answer> = [];
@@ -62,6 +66,7 @@ describe("secrets", needs("redis-server", "secantusdb"), () => {
   });
   afterAll(async () => {
     await Promise.all([mongo?.stop(), redis?.stop(), endpoint?.stop()]);
+    releasePort(dead);
   });
 
   const note = (answer: Answer): Answer => {
@@ -155,6 +160,13 @@ describe("secrets", needs("redis-server", "secantusdb"), () => {
     TOKEN_EXCHANGE_TIMEOUT: "300ms",
     MONGODB_TIMEOUT: "500ms",
     RETRY_INITIAL_DELAY: "10ms",
+    // Nobody is there: every delivery fails, and its failure is logged.
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${dead}`,
+    OTEL_EXPORTER_OTLP_HEADERS: `x-api-key=${secrets.collectorKey}`,
+    OTEL_BSP_SCHEDULE_DELAY: "100",
+    OTEL_BSP_EXPORT_TIMEOUT: "300",
+    APPLICATIONINSIGHTS_CONNECTION_STRING:
+      `InstrumentationKey=${secrets.insightsKey};IngestionEndpoint=http://127.0.0.1:${dead}`,
   });
 
   const assertNoneIn = (text: string, where: string) => {
@@ -172,8 +184,10 @@ describe("secrets", needs("redis-server", "secantusdb"), () => {
   it("stay out of logs, metrics, health and errors while all goes well and while all fails", async () => {
     await using amicis = await Amicis.start({ service: "all", env: env() });
     endpoint.behave({ kind: "ok", accessToken: secrets.accessToken });
-    const given = await exchange(amicis, "ikea");
-    assert.equal(given.json.accessToken, secrets.accessToken, "what is searched for was there");
+    await eventually(async () => {
+      const given = await exchange(amicis, "ikea");
+      assert.equal(given.json.accessToken, secrets.accessToken, "what is searched for was there");
+    });
     await askBadly(amicis);
     await look(amicis);
 
@@ -188,6 +202,8 @@ describe("secrets", needs("redis-server", "secantusdb"), () => {
     await look(amicis);
     await Promise.all([mongo.restart(), redis.restart()]);
     await eventually(async () => assert.equal((await amicis.ask("/health/ready")).status, 200));
+    await amicis.awaitLog({ msg: "Telemetry not delivered", exporter: "otlp" });
+    await amicis.awaitLog({ msg: "Telemetry not delivered", exporter: "applicationinsights" });
     await amicis.stop();
 
     const statuses = new Set(errors.map(({ status }) => status));
