@@ -28,13 +28,18 @@ type Mutant = typeof Mutant.Type;
 /** Runs all mutants of the subject, one after the other; what Stryker says goes to the terminal. */
 export async function mutate({ name, path, tests }: Subject, root: URL): Promise<Result> {
   const directory = await Deno.makeTempDir({ prefix: `amicis-mutation-${name}-` });
+  const entry = "mutation.test.ts";
+  const imports = tests.map((test) => `'import "./${test}";'`);
   try {
     const configuration = {
       // Without a list it looks for plugins in a directory that Deno does not have.
       plugins: [],
       testRunner: "command",
+      // One module: test files by themselves would load Effect once each.
+      buildCommand: `printf '%s\\n' ${imports.join(" ")} > ${entry}`,
       commandRunner: {
-        command: `"${Deno.execPath()}" test --no-check --quiet --fail-fast -A ${tests.join(" ")}`,
+        command:
+          `TEST_FAIL_FAST=true "${Deno.execPath()}" test --no-check --quiet --fail-fast -A ${entry}`,
       },
       mutate: [path],
       concurrency: 1,

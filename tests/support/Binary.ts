@@ -26,7 +26,8 @@ export async function compileBinary(): Promise<string | undefined> {
   throw new Error(`Cannot compile the binary:\n${text}`);
 }
 
-async function providedDenort(): Promise<Record<string, string>> {
+/** Variables that name a deno and a denort that fit together; none where they can be fetched. */
+export async function providedDenort(): Promise<Record<string, string>> {
   if (Deno.env.has("DENORT_BIN")) return {};
   try {
     const { success, stdout } = await new Deno.Command(provider, { stderr: "null" }).output();

@@ -18,7 +18,7 @@ describe("bdd", () => {
   });
   afterAll(() => Deno.remove(directory, { recursive: true }));
 
-  async function run(body: string): Promise<Run> {
+  async function run(body: string, env: Readonly<Record<string, string>> = {}): Promise<Run> {
     const names = "after, afterAll, afterEach, before, beforeAll, beforeEach, describe, it, test";
     const path = `${directory}/${crypto.randomUUID()}.ts`;
     await Deno.writeTextFile(
@@ -28,8 +28,8 @@ describe("bdd", () => {
        ${body}`,
     );
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["test", "--no-check", "--no-config", "--allow-read", path],
-      env: { NO_COLOR: "1" },
+      args: ["test", "--no-check", "--no-config", "--allow-read", "--allow-env", path],
+      env: { NO_COLOR: "1", TEST_FAIL_FAST: "false", ...env },
     }).output();
     const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     const trace = Array.from(output.matchAll(/trace:(.*)\./g), (match) => match[1] ?? "");
@@ -99,6 +99,20 @@ describe("bdd", () => {
       assert.equal(success, false, hook);
       assert.match(output, /Hook broke/, hook);
     }
+  });
+
+  it("ends a suite at its first failure when it is told to, its hooks included", async () => {
+    const body = `
+      describe("suite", () => {
+        afterAll(() => trace("all-"));
+        it("one", () => trace("one"));
+        it("two", () => { throw new Error("no"); });
+        it("three", () => trace("three"));
+      });`;
+    assert.deepEqual((await run(body)).trace, ["one", "three", "all-"]);
+    const { success, trace } = await run(body, { TEST_FAIL_FAST: "true" });
+    assert.equal(success, false);
+    assert.deepEqual(trace, ["one", "all-"]);
   });
 
   it("finds a timer and a file left open inside a step", async () => {

@@ -46,6 +46,9 @@ export interface TestSuite {
   readonly parent: TestSuite | undefined;
 }
 
+/** Like `deno test --fail-fast`, which knows nothing of steps: a suite ends at its first failure. */
+const failFast = Deno.env.get("TEST_FAIL_FAST") === "true";
+
 /** The suite whose body is being run; hooks and tests are added to it. */
 let current: TestSuite | undefined;
 /** The suite that a hook outside every `describe` opens; all that follows it belongs to it. */
@@ -96,7 +99,8 @@ async function run(
     for (const child of item.children) {
       if (item.hasOnly && !isOnly(child)) continue;
       const { permissions: _, ...options } = settings(inherited(child, inner));
-      await t.step({ ...options, fn: (step) => run(child, inner, step) });
+      const isOk = await t.step({ ...options, fn: (step) => run(child, inner, step) });
+      if (!isOk && failFast) return;
     }
   } finally {
     for (const hook of item.hooks.afterAll) await hook();
