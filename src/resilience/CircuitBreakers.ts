@@ -142,14 +142,18 @@ const make = (settings: Partial<Settings>, options: Options) =>
         return now - entry.usedAt >= idleMillis;
       });
 
-    /** Removes the oldest idle entries, and when full the oldest that has nothing to remember. */
-    const makeRoom = (now: number) =>
+    /**
+     * Removes the oldest idle entries, and when full the oldest that has nothing to remember. Looking
+     * may take more than a turn: another fiber that makes `wanted` meanwhile must not see it removed.
+     */
+    const makeRoom = (wanted: string, now: number) =>
       Effect.gen(function* () {
         if (entries.size >= capacity && now < fullUntil) return;
         let looked = 0;
         let oldestRun: string | undefined;
         for (const [name, entry] of entries) {
           const isFull = entries.size >= capacity;
+          if (entries.has(wanted)) return;
           if (!isFull && looked >= sweepLength) return;
           looked += 1;
           const idle = yield* isIdle(entry, now);
@@ -165,8 +169,8 @@ const make = (settings: Partial<Settings>, options: Options) =>
 
     const create = (name: string, now: number): Effect.Effect<CircuitBreaker, RegistryFull> =>
       Effect.gen(function* () {
-        yield* makeRoom(now);
-        if (entries.size >= capacity) {
+        yield* makeRoom(name, now);
+        if (entries.size >= capacity && !entries.has(name)) {
           return yield* Effect.fail(new RegistryFull({ breaker: name, capacity }));
         }
         const family = families.find(({ prefix }) => name.startsWith(prefix));

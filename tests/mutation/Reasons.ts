@@ -48,6 +48,27 @@ const reasons: ReadonlyArray<Reason> = [
     why: "A slot that was never written reads as 0; the length is there to save growing",
   },
   {
+    line: "extends Context.Tag(",
+    mutator: "StringLiteral",
+    why: "A tag's key need only differ from all others; nothing shows it",
+  },
+  {
+    file: "CircuitBreakers",
+    line: "options.families ?? []",
+    why: "A family without a prefix is nobody's: no name begins with what is not there",
+  },
+  {
+    file: "CircuitBreakers",
+    line: "if (entries.size >= capacity && now < fullUntil) return;",
+    replacement: "true",
+    why: "Skips the tidying of a registry that has room: the next insertion does it",
+  },
+  {
+    file: "RollingWindow",
+    line: "isCurrentEmpty && window.past.length === 0",
+    why: "A shorter way to the same answer for a window that has nothing to lose",
+  },
+  {
     file: "RetryAfter",
     replacement: "Stryker was here!",
     why: "Says to the type checker what is always so: every form has this group",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Chunk, Effect, Either, Fiber, Layer, Stream, TestClock } from "effect";
+import { Chunk, Effect, Fiber, Layer, Stream, TestClock } from "effect";
 import {
   CircuitBreakers,
   type Options,
@@ -54,6 +54,7 @@ describe("CircuitBreakers", () => {
       const common = yield* Effect.flip(
         Effect.scoped(Layer.build(CircuitBreakers.layer({ failureRate: 2, buckets: 0 }))),
       );
+      assert.equal(common.breaker, "*");
       assert.deepEqual(common.problems.map(({ setting }) => setting), ["buckets", "failureRate"]);
       const family = yield* Effect.flip(Effect.scoped(Layer.build(
         CircuitBreakers.layer({}, { families: [{ prefix: "x-", settings: { halfOpenMax: 0 } }] }),
@@ -91,7 +92,17 @@ describe("CircuitBreakers", () => {
         yield* fail(registry, "b", 5);
         const refused = yield* Effect.flip(registry.get("c"));
         assert.ok(refused instanceof RegistryFull);
-        assert.deepEqual([refused.breaker, refused.capacity], ["c", 2]);
+        assert.deepEqual([refused._tag, refused.breaker, refused.capacity], [
+          "RegistryFull",
+          "c",
+          2,
+        ]);
+        assert.equal(
+          refused.message,
+          'Cannot make circuit breaker "c": all 2 places are in use',
+        );
+        // Who has a place keeps it.
+        assert.equal((yield* registry.get("b")).unsafeState(), "open");
         yield* registry.control("a", "close");
         assert.equal((yield* registry.get("c")).name, "c");
         assert.deepEqual(yield* names(registry), ["b", "c"]);
@@ -142,11 +153,12 @@ describe("CircuitBreakers", () => {
         yield* registry.control("b", "disable");
         yield* registry.control("c", "open");
         yield* registry.control("c", "auto");
-        const modes = yield* Effect.forEach(["a", "b", "c"], (name) =>
+        yield* registry.control("d", "observe");
+        const modes = yield* Effect.forEach(["a", "b", "c", "d"], (name) =>
           Effect.flatMap(registry.get(name), ({ snapshot }) =>
             Effect.map(snapshot, ({ mode }) =>
               mode)));
-        assert.deepEqual(modes, ["forced-open", "disabled", "auto"]);
+        assert.deepEqual(modes, ["forced-open", "disabled", "auto", "observe"]);
       })
     ));
 
@@ -155,10 +167,13 @@ describe("CircuitBreakers", () => {
       Effect.gen(function* () {
         yield* registry.control("a", "open");
         yield* registry.control("b", "open");
-        assert.ok(Either.isLeft(yield* Effect.either(registry.control("c", "open"))));
+        const refused = yield* Effect.flip(registry.control("c", "open"));
+        assert.deepEqual([refused.breaker, refused.capacity], ["c", 2]);
         yield* registry.control("a", "auto");
         yield* registry.control("c", "open");
         assert.equal((yield* (yield* registry.get("c")).snapshot).mode, "forced-open");
+        // What a breaker has been given need not be remembered any more.
+        yield* registry.control("d", "open");
       }), { capacity: 2 }));
 
   it.effect("changes tell of all breakers", () =>
@@ -198,7 +213,9 @@ describe("CircuitBreakers", () => {
   it.effect("get() makes one breaker when many ask for a new name at the same time", () =>
     withRegistry((registry) =>
       Effect.gen(function* () {
-        for (let name = 0; name < 2_000; name += 1) yield* registry.get(`tenant-${name}`);
+        // Looking past so many that must be kept takes longer than a fiber's turn.
+        for (let name = 0; name < 1_999; name += 1) yield* fail(registry, `failed-${name}`, 1);
+        yield* succeed(registry, "forgettable");
         const made = yield* Effect.forEach(
           Array.from({ length: 50 }, (_, index) => index),
           () => registry.get("new"),
@@ -206,4 +223,133 @@ describe("CircuitBreakers", () => {
         );
         assert.equal(new Set(made).size, 1);
       }), { capacity: 2_000 }));
+
+  it.effect("snapshots forget a breaker when it was idle for exactly 15 minutes, not before", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        yield* registry.get("a");
+        yield* TestClock.adjust("899999 millis");
+        assert.deepEqual(yield* names(registry), ["a"]);
+        yield* TestClock.adjust("1 millis");
+        assert.deepEqual(yield* names(registry), []);
+      })
+    ));
+
+  it.effect("snapshots take a look-up for a use, and any call, whatever became of it", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        yield* registry.get("looked up");
+        const rejecting = yield* registry.get("rejecting");
+        const failing = yield* registry.get("failing");
+        const interrupted = yield* registry.get("interrupted");
+        yield* TestClock.adjust("10 minutes");
+        yield* registry.get("looked up");
+        // Uses of opposite kinds must not weigh each other out.
+        yield* rejecting.protect(Effect.void);
+        yield* rejecting.control("open");
+        yield* Effect.ignore(rejecting.protect(Effect.void));
+        yield* rejecting.control("reset");
+        yield* Effect.ignore(failing.protect(Effect.fail("down")));
+        yield* failing.protect(Effect.void);
+        yield* interrupted.protect(Effect.void);
+        yield* Effect.exit(interrupted.protect(Effect.interrupt));
+        yield* TestClock.adjust("6 minutes");
+        assert.deepEqual(
+          (yield* names(registry)).toSorted(),
+          ["failing", "interrupted", "looked up", "rejecting"],
+        );
+      })
+    ));
+
+  it.effect("snapshots never forget what an operator or a failure has left", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        const made = (name: string) => registry.get(name);
+        yield* (yield* made("disabled")).control("disable");
+        yield* (yield* made("observed")).control("observe");
+        const due = yield* made("due");
+        yield* due.control("open");
+        // Open, though not forced any more, and without a failure.
+        yield* due.control("auto");
+        yield* TestClock.adjust("1 day");
+        assert.deepEqual(yield* names(registry), ["disabled", "observed", "due"]);
+      })
+    ));
+
+  it.effect("get() keeps a breaker with a failure in its window, also after a success", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        yield* fail(registry, "a", 1);
+        yield* succeed(registry, "a");
+        yield* Effect.flip(registry.get("b"));
+        assert.deepEqual(yield* names(registry), ["a"]);
+      }), { capacity: 1 }));
+
+  it.effect("get() looks again for room only after a second, or a change", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        yield* fail(registry, "a", 1);
+        yield* succeed(registry, "a");
+        yield* TestClock.adjust("9500 millis");
+        yield* Effect.flip(registry.get("b"));
+        // The failure has left the window, but nobody has looked since.
+        yield* TestClock.adjust("600 millis");
+        yield* Effect.flip(registry.get("b"));
+        yield* TestClock.adjust("400 millis");
+        assert.equal((yield* registry.get("b")).name, "b");
+      }), { capacity: 1 }));
+
+  it.effect("get() makes room by looking at the eight oldest, while there are places", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        const old = yield* Effect.forEach(
+          Array.from({ length: 10 }, (_, index) => `old-${index}`),
+          registry.get,
+        );
+        yield* TestClock.adjust("16 minutes");
+        yield* registry.get("new");
+        assert.equal(yield* registry.get("old-9"), old[9]);
+        assert.equal(yield* registry.get("old-8"), old[8]);
+        assert.notEqual(yield* registry.get("old-7"), old[7]);
+      })
+    ));
+
+  it.effect("get() makes a breaker the youngest, every 30 seconds at most", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        yield* TestClock.adjust("1 hour");
+        for (const name of ["a", "b", "c"]) yield* registry.get(name);
+        yield* TestClock.adjust("29999 millis");
+        yield* registry.get("a");
+        yield* registry.get("d");
+        assert.deepEqual(yield* names(registry), ["b", "c", "d"]);
+        yield* TestClock.adjust("1 millis");
+        yield* registry.get("b");
+        yield* registry.get("e");
+        assert.deepEqual(yield* names(registry), ["d", "b", "e"]);
+      }), { capacity: 3 }));
+
+  it.effect("unsafeOnChange() gives what takes the listener off again", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        let heard = 0;
+        const remove = registry.unsafeOnChange(() => heard += 1);
+        yield* fail(registry, "a", 5);
+        remove();
+        yield* fail(registry, "b", 5);
+        assert.equal(heard, 1);
+      })
+    ));
+
+  it.effect("layer() forgets breakers and orders when its scope closes", () =>
+    Effect.gen(function* () {
+      const { registry, breaker } = yield* withRegistry((registry) =>
+        Effect.gen(function* () {
+          yield* registry.control("ordered", "open");
+          return { registry, breaker: yield* registry.get("a") };
+        })
+      );
+      assert.notEqual(yield* registry.get("a"), breaker);
+      assert.equal((yield* registry.get("ordered")).unsafeState(), "closed");
+    }));
 });
