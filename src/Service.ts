@@ -203,7 +203,7 @@ export const serve = <R>(settings: AppConfig, options: ServeOptions<R>) =>
       tracing,
       observe: (done: ApiServer.Done) => {
         metrics.request(done.method, done.route, done.status, done.durationMs);
-        logging.access({ service, ...done });
+        logging.access(done);
       },
     };
     if (managementPort !== undefined) {

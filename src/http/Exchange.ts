@@ -6,6 +6,7 @@
  * wait (see InFlight), and durations come from `performance.now`, not from Effect's clock.
  */
 import { Cause, Duration, Effect, type Exit, type Fiber, FiberId, Option } from "effect";
+import * as Immediate from "../resilience/Immediate.ts";
 import { Answer } from "./Answer.ts";
 import { readJson } from "./Body.ts";
 import type { Watched } from "./InFlight.ts";
@@ -53,6 +54,8 @@ export class Exchange implements Asked, Watched {
   start(): Response | Promise<Response> {
     const work = this.#work();
     if (Problem.isProblem(work)) return respondProblem(this, work);
+    const result = Immediate.resultOf(work);
+    if (result !== undefined) return this.#answer(result);
     const fiber = fork(this.serving.runtime, this.context, work);
     const exit = fiber.unsafePoll();
     if (exit !== null) return this.#answer(exit);

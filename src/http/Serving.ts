@@ -22,6 +22,7 @@ import type { ServerSpans } from "./ServerSpans.ts";
 
 /** One answered request, for the access log and the metrics. */
 export interface Done {
+  readonly service: string;
   /** One of the standard methods, else `OTHER`: fit for a metric label. */
   readonly method: string;
   /** As declared, parameters as `:name`; `unmatched` where there is nothing. */

@@ -4,9 +4,11 @@
  */
 import { Effect, Match, Option } from "effect";
 import * as Answer from "../http/Answer.ts";
+import { json } from "../http/Encoder.ts";
 import { handlers } from "../http/Handlers.ts";
 import { NotFound, ServiceUnavailable } from "../http/Problem.ts";
-import { maxPageSize, RoutingApi } from "./Api.ts";
+import * as Immediate from "../resilience/Immediate.ts";
+import { maxPageSize, Route, RoutingApi } from "./Api.ts";
 import {
   type Found,
   type Page,
@@ -30,6 +32,18 @@ const headersOf = ({ source, ageSeconds }: Found): Readonly<Record<string, strin
     ? { "x-cache": source }
     : { "x-cache": source, "age": String(ageSeconds) };
 
+/** A cached route is encoded once: the text that is kept beside it is the text that is sent. */
+const routeAnswer = (found: Found): Answer.Answer<typeof Route.Type> => {
+  const { entry } = found;
+  const headers = headersOf(found);
+  if (entry?.routeJson !== undefined) return Answer.bytes(entry.routeJson, json, { headers });
+  const { storeId, backendUrl, backendContext } = found.store;
+  const route: typeof Route.Type = { storeId, backendUrl, backendContext };
+  if (entry === undefined) return Answer.of(route, { headers });
+  entry.routeJson = JSON.stringify(route);
+  return Answer.bytes(entry.routeJson, json, { headers });
+};
+
 /** RFC 8288; relative, so that it holds behind any proxy. */
 const nextLink = (next: string, limit: number) =>
   `</api/v1/stores?limit=${limit}&after=${encodeURIComponent(next)}>; rel="next"`;
@@ -47,15 +61,10 @@ export const routingHandlers = Effect.map(StoreLookup, (lookup) =>
   handlers(RoutingApi, {
     stores: {
       route: ({ urlParams, context }) =>
-        lookup.find(context.principal.tenantId, urlParams.storeId).pipe(
-          Effect.map((found) => {
-            const { storeId, backendUrl, backendContext } = found.store;
-            return Answer.of({ storeId, backendUrl, backendContext }, {
-              headers: headersOf(found),
-            });
-          }),
-          Effect.catchAll(toProblem),
-        ),
+        Immediate.match(lookup.find(context.principal.tenantId, urlParams.storeId), {
+          onSuccess: (found) => Effect.succeed(routeAnswer(found)),
+          onFailure: toProblem,
+        }),
       list: ({ urlParams: { limit = maxPageSize, after }, context }) =>
         lookup.list(context.principal.tenantId, { after: Option.fromNullable(after), limit }).pipe(
           Effect.map((page) => summaries(page, limit)),

@@ -8,7 +8,7 @@ import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import { RecentEntries } from "./RecentEntries.ts";
 import type { Store } from "./Store.ts";
 
-/** One remembered answer; instants are epoch milliseconds. Shared between callers: read only. */
+/** One remembered answer; instants are epoch milliseconds. Shared between callers. */
 export interface CachedStore {
   /** None: MongoDB said at `readAt` that there is no such store. */
   readonly store: Option.Option<Store>;
@@ -18,6 +18,8 @@ export interface CachedStore {
   readonly freshUntil: number;
   /** Until then it is kept, for the time when MongoDB fails; never given out by `get` later. */
   readonly expiresAt: number;
+  /** The JSON that callers of the route are sent; kept here from the first time it was made. */
+  routeJson?: string;
 }
 
 /** The tiers of the cache, as in the label `cache` of `cache_requests_total`. */

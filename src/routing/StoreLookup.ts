@@ -11,6 +11,7 @@ import {
   Data,
   Duration,
   Effect,
+  Exit,
   FiberSet,
   Layer,
   Option,
@@ -24,6 +25,7 @@ import { cacheSpan, inCurrentSpan, under } from "../operations/Tracing.ts";
 import * as Deadline from "../resilience/Deadline.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
+import * as Immediate from "../resilience/Immediate.ts";
 import { type Refusal, retryAfter } from "../resilience/Refusal.ts";
 import * as SingleFlight from "../resilience/SingleFlight.ts";
 import type { Store } from "./Store.ts";
@@ -38,6 +40,8 @@ export interface Found {
   readonly store: Store;
   readonly source: Source;
   readonly ageSeconds?: number;
+  /** The cache's entry, where that is what the store is from. */
+  readonly entry?: CachedStore;
 }
 
 /** This tenant has no such store. */
@@ -80,6 +84,7 @@ export interface Options {
 const maxFills = 256;
 
 export class StoreLookup extends Context.Tag("routing/StoreLookup")<StoreLookup, {
+  /** Can be begun without a fiber (`Immediate.begin`): that is enough for what memory holds. */
   readonly find: (
     tenantId: string,
     storeId: string,
@@ -118,6 +123,7 @@ const make = (
     const cache = yield* StoreCache;
     const repository = yield* StoreRepository;
     const metrics = yield* Metrics;
+    const clock = yield* Effect.clock;
     const fallback = fallbackUsed(metrics);
     const flights = yield* SingleFlight.make<string, Option.Option<Store>, ReadFailure>();
     const fills = yield* FiberSet.make<void, never>();
@@ -244,27 +250,40 @@ const make = (
         }),
       );
 
-    const find = (tenantId: string, storeId: string) =>
-      Effect.clockWith((clock): Effect.Effect<Found, StoreNotFound | StoresUnavailable> => {
-        const now = clock.unsafeCurrentTimeMillis();
-        const near = cache.peek(tenantId, storeId);
-        const tier = cache.tier();
-        const isClosed = options.redis.breaker.unsafeState() === "closed";
-        // A memory in Redis's place is out of reach when Redis would be.
-        if (near !== undefined && now < near.freshUntil && (isClosed || tier !== "memory")) {
+    const hit = (
+      storeId: string,
+      entry: CachedStore,
+    ): Exit.Exit<Found, StoreNotFound> =>
+      Option.isSome(entry.store)
+        ? Exit.succeed({ store: entry.store.value, source: "HIT", entry })
+        : Exit.fail(new StoreNotFound({ storeId }));
+
+    const look = (
+      tenantId: string,
+      storeId: string,
+    ): Effect.Effect<Found, StoreNotFound | StoresUnavailable> => {
+      const now = clock.unsafeCurrentTimeMillis();
+      const near = cache.peek(tenantId, storeId);
+      const tier = cache.tier();
+      const isClosed = options.redis.breaker.unsafeState() === "closed";
+      // A memory in Redis's place is out of reach when Redis would be.
+      if (near !== undefined && now < near.freshUntil && (isClosed || tier !== "memory")) {
+        metrics.cacheRequest(tier, "hit");
+        const found = hit(storeId, near);
+        return isClosed ? found : Effect.zipRight(probe, found);
+      }
+      return Effect.flatMap(ask(tenantId, storeId), (cached) => {
+        if (cached._tag === "Entry" && now < cached.entry.freshUntil) {
           metrics.cacheRequest(tier, "hit");
-          const hit = answer(storeId, near.store, "HIT");
-          return isClosed ? hit : Effect.zipRight(probe, hit);
+          return hit(storeId, cached.entry);
         }
-        return Effect.flatMap(ask(tenantId, storeId), (cached) => {
-          if (cached._tag === "Entry" && now < cached.entry.freshUntil) {
-            metrics.cacheRequest(tier, "hit");
-            return answer(storeId, cached.entry.store, "HIT");
-          }
-          metrics.cacheRequest(tier, "miss");
-          return miss(tenantId, storeId, cached);
-        });
+        metrics.cacheRequest(tier, "miss");
+        return miss(tenantId, storeId, cached);
       });
+    };
+
+    const find = (tenantId: string, storeId: string) =>
+      Immediate.suspend(() => look(tenantId, storeId));
 
     const unavailableFor = (failure: ReadFailure): Effect.Effect<never, StoresUnavailable> =>
       Effect.flatMap(
