@@ -7,9 +7,11 @@ import { Clock, Context, Effect, Layer, Option, Redacted } from "effect";
 import { createHash } from "node:crypto";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 
-/** An access token and two instants, in epoch milliseconds. */
+/** An access token and three instants, in epoch milliseconds. */
 export interface CachedToken {
   readonly accessToken: Redacted.Redacted<string>;
+  /** When it was exchanged, which shows a clock that was set back since. */
+  readonly issuedAt: number;
   /** From here on the cache no longer gives it out: some time before its end. */
   readonly expiresAt: number;
   /** The token's own end, from which the use case tells callers what is left of it. */

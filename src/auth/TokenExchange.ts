@@ -92,13 +92,20 @@ interface Issued {
   readonly expiresIn: number;
 }
 
-/** A cached token with a second left of it at least, or nothing. */
+/** Milliseconds by which another replica's clock may be ahead of this one's. */
+const maxSkew = 60_000;
+
+/**
+ * A cached token with a second left of it at least, or nothing. One from the future is nothing: the
+ * clock was set back since, and would promise more of it than there is.
+ */
 const usable = (
-  { accessToken, expiresAt, validUntil }: CachedToken,
+  { accessToken, issuedAt, expiresAt, validUntil }: CachedToken,
   now: number,
 ): Option.Option<Issued> => {
-  const expiresIn = Math.floor((validUntil - now) / 1_000);
-  return now < expiresAt && expiresIn >= 1
+  const since = Math.max(now, issuedAt);
+  const expiresIn = Math.floor((validUntil - since) / 1_000);
+  return now < expiresAt && now >= issuedAt - maxSkew && expiresIn >= 1
     ? Option.some({ accessToken, expiresIn })
     : Option.none();
 };
@@ -155,6 +162,7 @@ const make = (
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const set = cache.set(tenantId, token, {
           accessToken: issued.accessToken,
+          issuedAt: now,
           expiresAt: now + cachedFor(issued.expiresIn),
           validUntil: now + issued.expiresIn * 1_000,
         });

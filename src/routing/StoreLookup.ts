@@ -80,6 +80,13 @@ export interface Options {
   readonly tracing?: boolean;
 }
 
+/** Milliseconds by which another replica's clock may be ahead of this one's. */
+const maxSkew = 60_000;
+
+/** An entry from the future is not fresh: the clock was set back since, and nobody knows its age. */
+const isFresh = ({ freshUntil, readAt }: CachedStore, now: number): boolean =>
+  now < freshUntil && now >= readAt - maxSkew;
+
 /** Cache fills under way at most; beyond that an answer is given without being remembered. */
 const maxFills = 256;
 
@@ -267,13 +274,13 @@ const make = (
       const tier = cache.tier();
       const isClosed = options.redis.breaker.unsafeState() === "closed";
       // A memory in Redis's place is out of reach when Redis would be.
-      if (near !== undefined && now < near.freshUntil && (isClosed || tier !== "memory")) {
+      if (near !== undefined && isFresh(near, now) && (isClosed || tier !== "memory")) {
         metrics.cacheRequest(tier, "hit");
         const found = hit(storeId, near);
         return isClosed ? found : Effect.zipRight(probe, found);
       }
       return Effect.flatMap(ask(tenantId, storeId), (cached) => {
-        if (cached._tag === "Entry" && now < cached.entry.freshUntil) {
+        if (cached._tag === "Entry" && isFresh(cached.entry, now)) {
           metrics.cacheRequest(tier, "hit");
           return hit(storeId, cached.entry);
         }

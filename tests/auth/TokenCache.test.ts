@@ -17,6 +17,7 @@ const shopper = Redacted.make("shopper's token");
 const issued = (accessToken: string, lifetime = 60_000) =>
   Effect.map(Clock.currentTimeMillis, (now): CachedToken => ({
     accessToken: Redacted.make(accessToken),
+    issuedAt: now,
     expiresAt: now + lifetime,
     validUntil: now + lifetime + 300_000,
   }));

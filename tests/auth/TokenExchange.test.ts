@@ -97,6 +97,21 @@ describe("TokenExchange", () => {
       assert.deepEqual(provider.calls, [{ tenantId: "acme", token: "shopper:with:colons" }]);
     }));
 
+  it.effect("exchange() promises no more of a cached token when the clock was set back since", () =>
+    Effect.gen(function* () {
+      const { exchange, provider } = yield* exchangeOf();
+      const start = 7_200_000;
+      yield* TestClock.setTime(start);
+      yield* exchange("acme", secret("t"));
+      // Another replica's clock may be this much ahead.
+      yield* TestClock.setTime(start - 60_000);
+      assert.equal((yield* exchange("acme", secret("t"))).expiresIn, 3_600);
+      assert.equal(provider.calls.length, 1);
+      yield* TestClock.setTime(start - 60_001);
+      assert.equal((yield* exchange("acme", secret("t"))).expiresIn, 3_600);
+      assert.equal(provider.calls.length, 2);
+    }));
+
   it.effect("exchange() knows neither unknown nor disabled tenants, and makes no breaker", () =>
     Effect.gen(function* () {
       const repository = new ScriptedTenants(tenantOf("off", undefined, { enabled: false }));

@@ -110,7 +110,7 @@ export class Load {
     try {
       answer = await this.#ask(request, correlationId);
     } catch (error) {
-      return ended(isTimeout(error) ? hang : noAnswer, String(error));
+      return ended(isTimeout(error) ? hang : noAnswer, reasonOf(error));
     }
     const label = labelOf(answer);
     try {
@@ -142,6 +142,12 @@ export class Load {
 const labelOf = ({ status, headers, text }: Answer): string => {
   const note = headers.get("x-cache") ?? (text === "[]" ? "empty" : undefined);
   return note === undefined ? String(status) : `${status} ${note}`;
+};
+
+/** What broke the request, without the addresses, which differ each time. */
+const reasonOf = (error: unknown): string => {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return String(cause).replaceAll(/\(?http:\S+/g, "").replaceAll(/[\d.]+:\d+/g, "…");
 };
 
 const isTimeout = (error: unknown): boolean =>

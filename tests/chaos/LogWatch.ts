@@ -50,8 +50,10 @@ export class LogWatch {
   stop(): void {
     this.#leave();
     const { stderr } = this.#services;
-    const told = stderr.slice(this.#readErrors);
-    if (told.trim() !== "") this.unhandled.push(told);
+    const told = stderr.slice(this.#readErrors).split("\n")
+      // Some versions of the runtime tell of a module that a driver uses.
+      .filter((line) => line.trim() !== "" && !line.includes("DeprecationWarning"));
+    this.unhandled.push(...told);
   }
 
   #read(text: string): void {

@@ -17,6 +17,8 @@ export interface Observed {
   readonly samples: ReadonlyArray<Sample>;
   readonly changes: ReadonlyArray<Change>;
   readonly unhandled: ReadonlyArray<string>;
+  /** What went wrong with the fault itself. */
+  readonly failures: ReadonlyArray<string>;
   /** The services ended by themselves. */
   readonly exited: boolean;
 }
@@ -64,6 +66,7 @@ export const judge = (observed: Observed): Result => {
   const quantile = (share: number) =>
     latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   const violations = [
+    ...observed.failures,
     ...(observed.wasCalm ? [] : ["it was not calm before"]),
     ...wrongAnswers(fault, samples, inflictedAt),
     ...notShown(fault, during),

@@ -20,11 +20,14 @@ const calmRounds = 2;
 const warmRounds = 6;
 
 export interface RunOptions {
-  readonly faults: ReadonlyArray<Fault>;
+  /** May go on for as long as there is time. */
+  readonly faults: Iterable<Fault>;
   /** What the machine allows. */
   readonly abilities: ReadonlySet<Ability>;
   /** Requests a second [50]. */
   readonly rate?: number;
+  /** Milliseconds of calm after each fault, beside the time to become well [0]. */
+  readonly rest?: number;
   /** Told of each result as it comes. */
   readonly onResult?: (result: Result) => void;
 }
@@ -53,9 +56,14 @@ export const runFaults = async (bed: TestBed, options: RunOptions): Promise<Repo
   });
   const results: Array<Result> = [];
   const changes: Array<Change> = [];
-  const isPossible = ({ needs = [] }: Fault) => needs.every((one) => options.abilities.has(one));
+  const skipped: Array<Report["skipped"][number]> = [];
   try {
-    for (const fault of options.faults.filter(isPossible)) {
+    for (const fault of options.faults) {
+      const missing = (fault.needs ?? []).filter((one) => !options.abilities.has(one));
+      if (missing.length > 0) {
+        skipped.push({ name: fault.name, needs: missing });
+        continue;
+      }
       const launch = fault.launch ?? plainLaunch;
       if (!bed.isLaunched(launch)) {
         await load.pause();
@@ -64,6 +72,7 @@ export const runFaults = async (bed: TestBed, options: RunOptions): Promise<Repo
       }
       const watch = new LogWatch(bed.services, () => load.now);
       const observed = await runFault(bed, load, watch, fault);
+      await delay(options.rest ?? 0);
       watch.stop();
       const result = judge({ ...observed, unhandled: watch.unhandled });
       results.push(result);
@@ -73,17 +82,7 @@ export const runFaults = async (bed: TestBed, options: RunOptions): Promise<Repo
   } finally {
     await load.stop();
   }
-  return {
-    results,
-    changes,
-    samples: load.samples,
-    durationMs: load.now,
-    skipped: options.faults.filter((fault) => !isPossible(fault))
-      .map(({ name, needs = [] }) => ({
-        name,
-        needs: needs.filter((one) => !options.abilities.has(one)),
-      })),
-  };
+  return { results, changes, samples: load.samples, durationMs: load.now, skipped };
 };
 
 const runFault = async (
@@ -93,17 +92,25 @@ const runFault = async (
   fault: Fault,
 ): Promise<Omit<Observed, "unhandled">> => {
   const beganAt = load.now;
-  const wasCalm = await untilCalm(load, watch, beganAt, warmRounds);
   const firstSample = load.samples.length;
+  const wasCalm = await untilCalm(load, watch, beganAt, warmRounds);
   const firstChange = watch.changes.length;
   const ended = { services: false };
   const { services } = bed;
   void services.ended.then(() => ended.services = true);
 
+  const failures: Array<string> = [];
+  const attempt = async (what: string, act: Fault["inflict"]) => {
+    try {
+      await act(bed);
+    } catch (error) {
+      failures.push(`it could not be ${what}: ${error}`);
+    }
+  };
   const inflictedAt = load.now;
-  await fault.inflict(bed);
+  await attempt("inflicted", fault.inflict);
   await delay((fault.seconds ?? 3) * 1_000 - (load.now - inflictedAt));
-  await fault.lift(bed);
+  await attempt("lifted", fault.lift);
   const liftedAt = load.now;
   const isWell = await untilCalm(load, watch, liftedAt, calmRounds);
   const endedAt = isWell ? load.now : undefined;
@@ -116,6 +123,7 @@ const runFault = async (
     endedAt,
     samples: load.samples.slice(firstSample),
     changes: watch.changes.slice(firstChange),
+    failures,
     exited: ended.services,
   };
 };

@@ -213,6 +213,19 @@ describe("StoreLookup", () => {
       assert.equal((yield* find("ikea", "berlin")).source, "MISS");
     }));
 
+  it.effect("find() takes an entry for too old when the clock was set back since, but for skew", () =>
+    Effect.gen(function* () {
+      const { find, cache } = yield* lookupOf();
+      yield* TestClock.setTime(2 * hour);
+      yield* find("ikea", "berlin");
+      const { readAt } = yield* cache.lastWritten;
+      assert.equal(readAt, 2 * hour);
+      yield* TestClock.setTime(2 * hour - 60_000);
+      assert.equal((yield* find("ikea", "berlin")).source, "HIT");
+      yield* TestClock.setTime(2 * hour - 60_001);
+      assert.equal((yield* find("ikea", "berlin")).source, "MISS");
+    }));
+
   it.effect("find() remembers that there is no store for CACHE_NEGATIVE_TTL, and no longer", () =>
     Effect.gen(function* () {
       const { find, cache, repository } = yield* lookupOf();

@@ -113,6 +113,10 @@ export class Amicis implements AsyncDisposable {
   get pid(): number {
     return this.#child.pid;
   }
+  /** False once the process has ended. */
+  get running(): boolean {
+    return this.#child.running;
+  }
   /** Everything written to standard output so far. */
   get stdout(): string {
     return this.#child.stdout.text;
@@ -188,6 +192,12 @@ export class Amicis implements AsyncDisposable {
   /** One scrape. */
   async metrics(): Promise<MetricsPage> {
     return new MetricsPage((await this.askManagement("/metrics")).text);
+  }
+
+  /** One scrape of each service under `all`: routing, then auth. */
+  async metricsOfAll(): Promise<readonly [MetricsPage, MetricsPage]> {
+    const [routing, auth] = await Promise.all([this.ask("/metrics"), this.askAuth("/metrics")]);
+    return [new MetricsPage(routing.text), new MetricsPage(auth.text)];
   }
 
   signal(name: Deno.Signal): void {

@@ -27,12 +27,12 @@ export const makeSeal = (keys: TokenKeys): TokenSeal => {
   const byId = new Map(all.map(({ id, bytes }) => [id, bytes]));
   const { id, bytes } = all[0];
   return {
-    seal: (cacheKey, { accessToken, expiresAt, validUntil }) => {
+    seal: (cacheKey, { accessToken, issuedAt, expiresAt, validUntil }) => {
       const nonce = randomBytes(nonceBytes);
       const cipher = createCipheriv(cipherName, bytes, nonce);
       cipher.setAAD(Buffer.from(cacheKey));
       const token = Redacted.value(accessToken);
-      const text = JSON.stringify({ accessToken: token, expiresAt, validUntil });
+      const text = JSON.stringify({ accessToken: token, issuedAt, expiresAt, validUntil });
       const sealed = Buffer.concat([cipher.update(text, "utf8"), cipher.final()]);
       return `${id}.${Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString("base64")}`;
     },
@@ -68,10 +68,12 @@ const parse = (text: string): Option.Option<CachedToken> =>
     Option.liftThrowable((): unknown => JSON.parse(text))(),
     (value) =>
       typeof value === "object" && value !== null && "accessToken" in value &&
-        "expiresAt" in value && "validUntil" in value && typeof value.accessToken === "string" &&
+        "issuedAt" in value && "expiresAt" in value && "validUntil" in value &&
+        typeof value.accessToken === "string" && typeof value.issuedAt === "number" &&
         typeof value.expiresAt === "number" && typeof value.validUntil === "number"
         ? Option.some({
           accessToken: Redacted.make(value.accessToken),
+          issuedAt: value.issuedAt,
           expiresAt: value.expiresAt,
           validUntil: value.validUntil,
         })

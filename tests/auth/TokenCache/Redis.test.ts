@@ -28,6 +28,7 @@ const key = keyOf("shop", shopper);
 
 const issued = Effect.map(Clock.currentTimeMillis, (now): CachedToken => ({
   accessToken: Redacted.make("very secret"),
+  issuedAt: now,
   expiresAt: now + 60_000,
   validUntil: now + 360_000,
 }));

@@ -220,7 +220,6 @@ const tokens: ReadonlyArray<Fault> = [
   outage("token endpoint", {
     name: "The token endpoint resets in the middle of each answer",
     family,
-    allows: { "new token": ["502"] },
     ...behaving({ kind: "reset", middle: true }),
   }),
   outage("token endpoint", {

@@ -1,4 +1,5 @@
 /** The machines themselves: clocks that jump, memory, descriptors, disks. */
+import { kinds, noAnswer } from "../Answers.ts";
 import { findFaketime } from "../ChaosTools.ts";
 import { breakersOf, type Fault, signOf, strain } from "../Fault.ts";
 import { run } from "../Shell.ts";
@@ -47,7 +48,7 @@ const clocks: ReadonlyArray<Fault> = [hour, -hour].flatMap((seconds) => {
       harms: ["mongodb"],
       shows: [["first read", "503"]],
       // Cached by the clock of before: too old now, or not yet read.
-      allows: { "cached store": ["503"], "cached store again": ["503"] },
+      allows: { "cached store": ["503"], "cached store again": ["503"], "record": ["503"] },
       breakers: breakersOf("mongodb", "opens"),
       needs: ["faketime"],
       launch: withClock,
@@ -69,24 +70,59 @@ const clocks: ReadonlyArray<Fault> = [hour, -hour].flatMap((seconds) => {
 
 const mebibyte = 2 ** 20;
 
+/** What the services may take more than they have, in MiB. */
+const spareMemory = 48;
+
 /** The services in a group of their own, which the bed has when the machine allows it. */
 const limitMemory = async (bed: TestBed): Promise<void> => {
   const limit = bed.memoryLimit;
   if (limit === undefined) return;
-  await limit.set(await limit.used() + 8 * mebibyte);
+  await limit.set(await limit.used() + spareMemory * mebibyte);
 };
 
-const descriptors = async (bed: TestBed, spare: number | undefined): Promise<void> => {
-  const { pid } = bed.services;
-  const open = Array.from(Deno.readDirSync(`/proc/${pid}/fd`)).length;
-  const limit = spare === undefined ? 65_536 : open + spare;
-  await run("prlimit", "--pid", String(pid), `--nofile=${limit}:`);
+/** The services' limit of descriptors; the hard limit stays. */
+const limitDescriptors = async (bed: TestBed, limit: number): Promise<void> => {
+  await run("prlimit", "--pid", String(bed.services.pid), `--nofile=${limit}:`);
+};
+
+/** The next descriptor that the services would be given; a limit is on its number. */
+const nextDescriptor = (bed: TestBed): number => {
+  const used = new Set(
+    Array.from(Deno.readDirSync(`/proc/${bed.services.pid}/fd`), ({ name }) => Number(name)),
+  );
+  let next = 0;
+  while (used.has(next)) next++;
+  return next;
+};
+
+/** Enough for everything, and below every system's hard limit. */
+const manyDescriptors = 1_024;
+
+/** Takes away every descriptor that comes free, until it is stopped. */
+const noDescriptors = (): Pick<Fault, "inflict" | "lift"> => {
+  let isOver = false;
+  let over = Promise.resolve();
+  return {
+    inflict: async (bed) => {
+      isOver = false;
+      const tighten = async () => {
+        while (!isOver) await limitDescriptors(bed, nextDescriptor(bed));
+      };
+      over = tighten();
+      await bed.dropConnections();
+    },
+    lift: async (bed) => {
+      isOver = true;
+      await over;
+      await limitDescriptors(bed, manyDescriptors);
+    },
+  };
 };
 
 export const machine: ReadonlyArray<Fault> = [
   ...clocks,
   {
-    name: "The services have hardly any memory left (8 MiB)",
+    name: `The services have hardly any memory left (${spareMemory} MiB)`,
     family,
     harms: [],
     breakers: {},
@@ -100,8 +136,11 @@ export const machine: ReadonlyArray<Fault> = [
     name: "The services run out of descriptors, and connections break",
     family,
     harms: ["mongodb", "redis", "token endpoint"],
-    // No new connection of anybody, callers' included, can be had.
-    allows: { "other tenant's token": ["503"] },
+    // No new connection of anybody can be had, callers' included.
+    allows: {
+      ...Object.fromEntries(kinds.map((kind) => [kind, [noAnswer]])),
+      "other tenant's token": ["503", noAnswer],
+    },
     breakers: {
       ...breakersOf("mongodb", "opens"),
       ...breakersOf("redis", "opens"),
@@ -110,12 +149,7 @@ export const machine: ReadonlyArray<Fault> = [
     },
     shows: [signOf.mongodb],
     needs: ["prlimit"],
-    inflict: async (bed) => {
-      for (const proxy of Object.values(bed.proxies)) await proxy.mode("refuse");
-      await descriptors(bed, 0);
-      for (const proxy of Object.values(bed.proxies)) await proxy.mode("pass");
-    },
-    lift: (bed) => descriptors(bed, undefined),
+    ...noDescriptors(),
   },
   strain("redis", {
     name: "The disk of Redis is full",

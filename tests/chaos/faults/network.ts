@@ -32,22 +32,11 @@ const poisoned =
     needs: ["toxiproxy"],
     inflict: async (bed) => await bed.toxiproxy?.add(dependency.replace(" ", "-"), toxic),
     lift: async (bed) => {
+      // Toxiproxy waits until what it holds back is delivered or its connection gone.
+      if ((toxic.attributes.latency ?? 0) >= 1_000) await bed.proxies[dependency].drop();
       await bed.toxiproxy?.reset();
-      await bed.proxies[dependency].drop();
     },
   });
-
-const garbled = (dependency: Dependency): Fault => ({
-  ...outage(dependency, {
-    name: `${names[dependency]} answers garbage`,
-    family: "network",
-    ...through("garbage")(dependency),
-  }),
-  ...(dependency === "token endpoint"
-    // An answer that is none is the endpoint's fault, and said to be.
-    ? { allows: { "new token": ["502"] }, shows: [] }
-    : {}),
-});
 
 const latency = (ms: number): Toxic => ({
   type: "latency",
@@ -74,7 +63,11 @@ const of = (dependency: Dependency): ReadonlyArray<Fault> => {
       family,
       ...through({ cutAfter: 20 })(dependency),
     }),
-    garbled(dependency),
+    outage(dependency, {
+      name: `${name} answers garbage`,
+      family,
+      ...through("garbage")(dependency),
+    }),
     strain(dependency, {
       name: `${name} is 100 ms late`,
       family,

@@ -1,0 +1,225 @@
+/**
+ * A long run under load with faults at random: what the process holds must not grow, and its counters
+ * must say exactly what the load knows to have sent.
+ */
+import fc from "fast-check";
+import type { Amicis } from "../support/Amicis.ts";
+import type { MetricsPage } from "../support/wire/MetricsPage.ts";
+import { hang, noAnswer } from "./Answers.ts";
+import type { Fault } from "./Fault.ts";
+import { grown, type Look, look, type Measure, slopeOf } from "./Resources.ts";
+import { type Report, runFaults, type RunOptions } from "./Run.ts";
+import type { TestBed } from "./TestBed.ts";
+
+export interface SoakOptions extends Pick<RunOptions, "abilities" | "onResult"> {
+  /** Those to choose from; none that wants the services started in another way. */
+  readonly faults: ReadonlyArray<Fault>;
+  readonly seconds: number;
+  /** The same seed chooses the same faults. */
+  readonly seed: number;
+  /** Requests a second [30]. */
+  readonly rate?: number;
+}
+
+/** A counter that does not say what the load sent. */
+export interface Difference {
+  readonly counter: string;
+  readonly sent: number;
+  readonly counted: number;
+}
+
+export interface SoakReport {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly requests: number;
+  readonly faults: number;
+  /** Growth an hour after warming up, by measure. */
+  readonly slopes: Readonly<Record<Measure, number>>;
+  readonly looks: ReadonlyArray<Look>;
+  /** How many counters were compared with the load. */
+  readonly counters: number;
+  readonly differences: ReadonlyArray<Difference>;
+  readonly violations: ReadonlyArray<string>;
+  readonly report: Report;
+}
+
+/** Milliseconds between two looks at the process, and of calm between two faults. */
+const lookEvery = 2_000;
+const rest = 2_000;
+
+const measures: ReadonlyArray<Measure> = ["memory", "handles", "sockets"];
+
+export const soak = async (bed: TestBed, options: SoakOptions): Promise<SoakReport> => {
+  const { services } = bed;
+  const before = await countersOf(services);
+  const began = performance.now();
+  const elapsed = () => (performance.now() - began) / 1_000;
+  const looks: Array<Look> = [];
+  const timer = setInterval(() => looks.push(look(services.pid, elapsed())), lookEvery);
+  const lines = new AccessLines(services);
+  const chosen = atRandom(options.faults, options.seed, () => elapsed() < options.seconds);
+  let report: Report;
+  try {
+    report = await runFaults(bed, {
+      faults: chosen,
+      abilities: options.abilities,
+      rate: options.rate ?? 30,
+      rest,
+      ...(options.onResult === undefined ? {} : { onResult: options.onResult }),
+    });
+  } finally {
+    clearInterval(timer);
+  }
+  const after = await countersOf(services);
+  const compared = compare({ before, after, report, accessLines: await lines.count() });
+  const settled = looks.slice(Math.floor(looks.length / 4));
+  return {
+    seconds: elapsed(),
+    seed: options.seed,
+    requests: report.samples.length,
+    faults: report.results.length,
+    slopes: {
+      memory: slopeOf(settled, "memory"),
+      handles: slopeOf(settled, "handles"),
+      sockets: slopeOf(settled, "sockets"),
+    },
+    looks,
+    counters: compared.length,
+    differences: compared.filter(({ sent, counted }) => sent !== counted),
+    violations: [
+      ...report.results.flatMap(({ name, violations }) =>
+        violations.map((violation) => `${name}: ${violation}`)
+      ),
+      ...measures.flatMap((measure) => grown(looks, measure) ?? []),
+      ...compared.filter(({ sent, counted }) => sent !== counted)
+        .map(({ counter, sent, counted }) => `${counter} says ${counted} where ${sent} were sent`),
+    ],
+    report,
+  };
+};
+
+/** Faults one after the other for as long as there is time. */
+function* atRandom(
+  faults: ReadonlyArray<Fault>,
+  seed: number,
+  isTime: () => boolean,
+): Generator<Fault> {
+  const chosen = fc.sample(fc.constantFrom(...faults), { seed, numRuns: 2_000 });
+  for (const fault of chosen) {
+    if (!isTime()) return;
+    yield fault;
+  }
+}
+
+interface Counters {
+  readonly routing: MetricsPage;
+  readonly auth: MetricsPage;
+}
+
+/** One scrape of each service, after what is in flight has been counted. */
+const countersOf = async (services: Amicis): Promise<Counters> => {
+  const [routing, auth] = await services.metricsOfAll();
+  return { routing, auth };
+};
+
+/** Counts the access lines of the load's own requests, which carry its correlation ids. */
+class AccessLines {
+  readonly #services: Amicis;
+  readonly #leave: () => void;
+  #count = 0;
+  #rest = "";
+
+  constructor(services: Amicis) {
+    this.#services = services;
+    this.#leave = services.follow((text) => {
+      const lines = (this.#rest + text).split("\n");
+      this.#rest = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.includes('"msg":"Request"') && line.includes('"correlationId":"load-')) {
+          this.#count++;
+        }
+      }
+    });
+  }
+
+  /** All of them, once a line that is written later has been read. */
+  async count(): Promise<number> {
+    const correlationId = `last-${crypto.randomUUID()}`;
+    await this.#services.ask("/health/live", { headers: { "x-correlation-id": correlationId } });
+    await this.#services.askAuth("/health/live", {
+      headers: { "x-correlation-id": `${correlationId}-too` },
+    });
+    await this.#services.awaitLog({ correlationId });
+    await this.#services.awaitLog({ correlationId: `${correlationId}-too` });
+    this.#leave();
+    return this.#count;
+  }
+}
+
+interface Compared {
+  readonly before: Counters;
+  readonly after: Counters;
+  readonly report: Report;
+  readonly accessLines: number;
+}
+
+const compare = (
+  { before, after, report, accessLines }: Compared,
+): ReadonlyArray<Difference> => {
+  const { samples, changes } = report;
+  const answered = samples.filter(({ label }) => label !== noAnswer && label !== hang);
+  const grownBy = (service: keyof Counters, name: string, labels: Record<string, string>) =>
+    (after[service].value(name, labels) ?? 0) - (before[service].value(name, labels) ?? 0);
+  const requests = Array.from(
+    Map.groupBy(
+      answered,
+      ({ service, method, route, label }) => [service, method, route, label.slice(0, 3)].join(" "),
+    ),
+    ([counter, sent]): Difference => {
+      const [service = "", method = "", route = "", status = ""] = counter.split(" ");
+      const labels = { service, method, route, status };
+      return {
+        counter: `http_requests_total ${counter}`,
+        sent: sent.length,
+        counted: grownBy(service as keyof Counters, "http_requests_total", labels),
+      };
+    },
+  );
+  const transitions = Array.from(
+    Map.groupBy(changes, ({ breaker, from, to }) => `${breaker} ${from} ${to}`),
+    ([counter, seen]): Difference => {
+      const [service = "", breaker = "", from = "", to = ""] = counter.split(" ");
+      return {
+        counter: `circuit_breaker_transitions_total ${counter}`,
+        sent: seen.length,
+        counted: grownBy(service as keyof Counters, "circuit_breaker_transitions_total", {
+          service,
+          breaker,
+          from,
+          to,
+        }),
+      };
+    },
+  );
+  return [
+    ...requests,
+    ...transitions,
+    { counter: "access lines", sent: answered.length, counted: accessLines },
+  ];
+};
+
+/** What the soak tells at its end. */
+export const soakSummary = (report: SoakReport): string => {
+  const { counters, differences, faults, looks, requests, seconds, seed, slopes } = report;
+  const last = looks.at(-1);
+  const perHour = (value: number, unit: string) =>
+    `${value >= 0 ? "+" : ""}${value.toFixed(1)} ${unit} an hour`;
+  return [
+    `${Math.round(seconds)} s, ${requests} requests, ${faults} faults (seed ${seed})`,
+    `memory  ${last?.memory.toFixed(0)} MiB at the end, slope ${perHour(slopes.memory, "MiB")}`,
+    `handles ${last?.handles} at the end, slope ${perHour(slopes.handles, "handles")}`,
+    `sockets ${last?.sockets} at the end, slope ${perHour(slopes.sockets, "sockets")}`,
+    `${counters - differences.length} of ${counters} counters are what the load sent`,
+    ...report.violations.map((violation) => `BROKEN ${violation}`),
+  ].join("\n");
+};
