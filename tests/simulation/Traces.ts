@@ -1,0 +1,173 @@
+/** The stories: one kind of trouble each, in the sizes in which services meet it. */
+import { failing, limited, type Phase } from "./Dependency.ts";
+import { day, hour, minute, second, type Trace } from "./Trace.ts";
+
+/** Calls a second of one client; 20 is a busy endpoint or a quiet database. */
+const usual = 20;
+
+/** Time in which a policy can get to know the dependency. */
+const before = 30 * minute;
+
+/** Ordinary traffic of one client to one dependency. */
+const common: Pick<Trace, "replicas" | "keys" | "rate" | "userRetries"> = {
+  replicas: 1,
+  keys: 1,
+  rate: () => usual,
+  userRetries: 0,
+};
+
+const phased = (
+  name: string,
+  description: string,
+  phases: ReadonlyArray<Phase>,
+  more: Partial<Trace> = {},
+): Trace => ({
+  ...common,
+  name,
+  description,
+  length: (phases.at(-1)?.to ?? 0) + 5 * minute,
+  faults: phases,
+  dependency: (random) => failing(random, phases),
+  ...more,
+});
+
+const span = (from: number, length: number) => ({ from, to: from + length });
+
+export const hardOutage = phased(
+  "hard outage",
+  "Connections are refused for 10 minutes.",
+  [{ ...span(before, 10 * minute), failing: 1, failsAfter: 5 }],
+);
+
+export const brownOut = phased(
+  "brown-out 30 %",
+  "30 % of the calls fail for 10 minutes, whatever their number: a replica of three is sick.",
+  [{ ...span(before, 10 * minute), failing: 0.3 }],
+);
+
+export const varyingBrownOut = phased(
+  "brown-out 20–40 %",
+  "The failing share changes every minute, from 20 to 40 %, for 10 minutes.",
+  [0.2, 0.4, 0.3, 0.25, 0.35, 0.2, 0.4, 0.3, 0.25, 0.35].map((failing, index) => ({
+    ...span(before + index * minute, minute),
+    failing,
+  })),
+);
+
+export const shortCapacity: Trace = {
+  ...common,
+  name: "capacity 70 %",
+  description: "The dependency serves 14 of 20 calls a second for 10 minutes and refuses the rest.",
+  length: before + 15 * minute,
+  faults: [span(before, 10 * minute)],
+  dependency: (random) =>
+    limited(random, {
+      capacity: (now) => now >= before && now < before + 10 * minute ? 14 : 1_000,
+      isUp: () => true,
+      collapsesFor: 0,
+    }),
+};
+
+export const slowOutage = phased(
+  "slow outage",
+  "Every call hangs until its deadline of 2 seconds, for 10 minutes.",
+  [{ ...span(before, 10 * minute), failing: 1, failsAfter: 2 * second }],
+);
+
+export const flapping = phased(
+  "flapping",
+  "Down for 20 seconds, up for 20 seconds, for 10 minutes.",
+  Array.from({ length: 15 }, (_, index) => ({
+    ...span(before + index * 40 * second, 20 * second),
+    failing: 1,
+    failsAfter: 5,
+  })),
+);
+
+const noise = (share: number): Trace => ({
+  ...common,
+  name: `noise ${Math.round(share * 100)} %`,
+  description: `A week in which ${Math.round(share * 100)} % of the calls fail, as they always do.`,
+  length: 7 * day,
+  faults: [],
+  dependency: (random) => failing(random, [], share),
+});
+
+export const noise5 = noise(0.05);
+export const noise15 = noise(0.15);
+
+export const lowTraffic = phased(
+  "low traffic",
+  "One call a minute; an outage of 2 hours after a day.",
+  [{ ...span(day, 2 * hour), failing: 1, failsAfter: 5 }],
+  { rate: () => 1 / 60, length: day + 4 * hour },
+);
+
+export const surge: Trace = {
+  ...common,
+  name: "surge",
+  description: "Ten times the calls for 5 minutes; the dependency serves 100 a second.",
+  length: before + 10 * minute,
+  rate: (now) => now >= before && now < before + 5 * minute ? 10 * usual : usual,
+  faults: [span(before, 5 * minute)],
+  dependency: (random) =>
+    limited(random, { capacity: () => 100, isUp: () => true, collapsesFor: 0 }),
+};
+
+const badTenant = 77;
+
+export const oneBadTenant = phased(
+  "one bad tenant of 200",
+  "200 tenants with an endpoint each, a call a second; one endpoint is dead for 10 minutes.",
+  [{
+    ...span(before, 10 * minute),
+    failing: 1,
+    failsAfter: 5,
+    keys: (key) => key === badTenant,
+  }],
+  { keys: 200, rate: () => 200, affects: (key) => key === badTenant },
+);
+
+const fleet = { ...common, replicas: 50, rate: () => 50 * usual, userRetries: 3 };
+
+/** Up again after 2 minutes, with half of its capacity; all of it 40 seconds later. */
+export const herd: Trace = {
+  ...fleet,
+  name: "recovery that collapses",
+  description:
+    "50 clients; after 2 minutes the dependency comes up with half of its capacity, gains 2 % a second, and collapses for 10 seconds under more than it can bear. Users come again up to 3 times.",
+  length: before / 3 + 7 * minute,
+  faults: [span(before / 3, 2 * minute)],
+  dependency: (random) =>
+    limited(random, {
+      capacity: (_now, upFor) => 50 * usual * Math.min(1.5, 0.5 + 0.02 * upFor / second),
+      isUp: (now) => now < before / 3 || now >= before / 3 + 2 * minute,
+      collapsesFor: 10 * second,
+    }),
+};
+
+export const correlated: Trace = {
+  ...fleet,
+  name: "outage of 50 clients",
+  description: "50 clients lose the same dependency for 5 minutes. Users come again up to 3 times.",
+  length: before / 3 + 10 * minute,
+  faults: [span(before / 3, 5 * minute)],
+  dependency: (random) =>
+    failing(random, [{ ...span(before / 3, 5 * minute), failing: 1, failsAfter: 5 }]),
+};
+
+export const traces: ReadonlyArray<Trace> = [
+  hardOutage,
+  brownOut,
+  varyingBrownOut,
+  shortCapacity,
+  slowOutage,
+  flapping,
+  noise5,
+  noise15,
+  lowTraffic,
+  surge,
+  oneBadTenant,
+  herd,
+  correlated,
+];
