@@ -4,7 +4,8 @@
  *
  * The second lets everything through while the breaker is closed and only counts; after an outage it
  * lets the load come back over `rampFor` instead of all at once, from `rampFrom` of the rate seen
- * before the outage to all of it. While half-open the breaker itself admits only trials.
+ * before the outage to all of it, and holds it there until the herd of those who were turned away has
+ * passed. While half-open the breaker itself admits only trials.
  */
 import { Data, Duration, Effect } from "effect";
 import type { CircuitBreaker, StateChange } from "./BreakerContract.ts";
@@ -47,13 +48,26 @@ export interface Settings {
 export interface RampSettings {
   /** Length of the ramp; 0 for none [30 seconds]. */
   readonly rampFor: Duration.DurationInput;
+  /**
+   * How long after the ramp the rate is held to the earlier one and a tenth: those who were turned
+   * away during the outage come again, all on top of the usual calls [30 seconds].
+   */
+  readonly holdFor: Duration.DurationInput;
   /** Share of the earlier rate allowed at first, more than 0 up to 1 [0.1]. */
   readonly rampFrom: number;
   /** Calls a second, and at once, that a ramp allows whatever the rate was; at least 1 [1]. */
   readonly rampFloor: number;
 }
 
-export const defaultRamp: RampSettings = { rampFor: "30 seconds", rampFrom: 0.1, rampFloor: 1 };
+export const defaultRamp: RampSettings = {
+  rampFor: "30 seconds",
+  holdFor: "30 seconds",
+  rampFrom: 0.1,
+  rampFloor: 1,
+};
+
+/** What is held to after a ramp, as a multiple of the earlier rate: room for more, not for a herd. */
+const holdAt = 1.1;
 
 /** The rate before an outage is measured over these milliseconds. */
 const window = 10_000;
@@ -119,6 +133,7 @@ export const following = (
   Effect.suspend(() =>
     InvalidPolicy.check(`rate limiter "${breaker.name}"`, defaultRamp, settings, {
       rampFor: InvalidPolicy.duration,
+      holdFor: InvalidPolicy.duration,
       rampFrom: InvalidPolicy.share,
       rampFloor: InvalidPolicy.atLeastOne,
     })
@@ -127,6 +142,7 @@ export const following = (
       const clock = clockOf(fiber);
       const ramp = new Ramp(
         InvalidPolicy.toMillis(valid.rampFor),
+        InvalidPolicy.toMillis(valid.holdFor),
         valid.rampFrom,
         valid.rampFloor,
       );
@@ -147,6 +163,7 @@ class Ramp {
 
   constructor(
     readonly rampFor: number,
+    readonly holdFor: number,
     readonly rampFrom: number,
     readonly rampFloor: number,
   ) {}
@@ -168,7 +185,7 @@ class Ramp {
 
   admit(now: number): number {
     if (this.#from !== undefined) {
-      if (now < this.#from + this.rampFor) {
+      if (now < this.#from + this.rampFor + this.holdFor) {
         const limits = this.#limits(now);
         this.#tokens = TokenBucket.refill(limits, this.#tokens, now);
         if (!TokenBucket.hasToken(this.#tokens)) {
@@ -191,7 +208,7 @@ class Ramp {
   /** What the ramp allows at `now`; a burst is what comes in one second. */
   #limits(now: number): TokenBucket.Limits {
     const done = this.rampFor === 0 ? 1 : (now - (this.#from ?? now)) / this.rampFor;
-    const share = this.rampFrom + (1 - this.rampFrom) * Math.min(1, Math.max(0, done));
+    const share = done >= 1 ? holdAt : this.rampFrom + (1 - this.rampFrom) * Math.max(0, done);
     const rate = Math.max(this.rampFloor, this.#before * share);
     return { rate, burst: rate };
   }

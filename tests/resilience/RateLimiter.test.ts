@@ -107,7 +107,22 @@ describe("RateLimiter.following()", () => {
         const share = 0.1 + 0.9 * (second + 0.5) / 30;
         if (second > 0) assert.ok(Math.abs(count - 200 * share) <= 4, `second ${second}: ${count}`);
       });
+      // Those who were turned away come again: for 30 s more there is room for a tenth more.
+      for (let second = 0; second < 30; second++) {
+        assert.ok((yield* load(limiter, 1_000, 1)) <= 221, `held second ${second}`);
+      }
       assert.equal(yield* load(limiter, 1_000, 1), 1_000);
+    }));
+
+  it.effect("holds nothing back after the ramp when holdFor is 0", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make("mongodb", settings);
+      const limiter = yield* RateLimiter.following(breaker, { holdFor: 0 });
+      yield* load(limiter, 200, 10);
+      yield* outage(breaker);
+      yield* recovery(breaker);
+      yield* TestClock.adjust("30 seconds");
+      assert.equal(yield* admitted(limiter, 1_000), 1_000);
     }));
 
   it.effect("lets through a load that stays within the ramp", () =>
