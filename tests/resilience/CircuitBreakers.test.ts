@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Chunk, Effect, Fiber, Layer, Stream, TestClock } from "effect";
+import { Chunk, Effect, Either, Fiber, Layer, Stream, TestClock } from "effect";
 import {
   CircuitBreakers,
   type Options,

@@ -3,11 +3,11 @@
  * throttle and the probes' delays. Only the clockwork around them is the simulation's.
  */
 import { Clock, Effect } from "effect";
-import { decode, type Settings } from "../../../src/resilience/BreakerSettings.ts";
+import { decode, type Rules, type Settings } from "../../../src/resilience/BreakerSettings.ts";
 import {
+  countsAt,
   type Event,
   initial,
-  noCounts,
   type State as BreakerState,
   step,
 } from "../../../src/resilience/BreakerState.ts";
@@ -35,7 +35,7 @@ const hasten: Event = { _tag: "Hasten" };
 export const contender = (name: string, description: string, options: Options = {}): Contender => {
   const rules = Effect.runSync(decode(name, options.breaker ?? {}));
   const next = step(rules);
-  return { name, description, make: (world) => new Amicis(world, next, options) };
+  return { name, description, make: (world) => new Amicis(world, rules, next, options) };
 };
 
 class Amicis implements Policy {
@@ -48,6 +48,7 @@ class Amicis implements Policy {
 
   constructor(
     readonly world: Surroundings,
+    readonly rules: Rules,
     readonly next: (state: BreakerState, event: Event, now: number) => BreakerState,
     { ramp = true, throttle, probeEvery }: Options,
   ) {
@@ -141,7 +142,8 @@ class Amicis implements Policy {
   }
 
   #commit(after: BreakerState, now: number): void {
-    const from = this.#state._tag;
+    const before = this.#state;
+    const from = before._tag;
     this.#state = after;
     const to = after._tag;
     if (from === to) return;
@@ -151,7 +153,7 @@ class Amicis implements Policy {
       from,
       to,
       at: now,
-      counts: noCounts,
+      counts: countsAt(this.rules, before, now),
       manual: false,
     };
     for (const listener of this.#listeners) listener(change);
