@@ -12,9 +12,11 @@ import { Logging } from "../../src/operations/Logging.ts";
 import { Telemetry } from "../../src/operations/Telemetry.ts";
 import { eventually } from "../support/eventually.ts";
 import { TokenEndpoints, UnpluggableStore } from "./Outage.ts";
-import { play, say } from "./Story.ts";
+import { play, say, type Stage } from "./Story.ts";
 
 const isExiting = Deno.args.includes("--exit");
+/** Somebody follows it: slowly then, and not before there was time to open a live page. */
+const isWatched = Deno.stdin.isTerminal() && !isExiting;
 
 /** The wished port if nobody has it, else any free one. */
 const portOrFree = (wished: number): number => {
@@ -39,7 +41,7 @@ const environment: Readonly<Record<string, string>> = {
   JWT_SECRET: random(),
   ADMIN_TOKEN: random().slice(0, 16),
   // Short, so that the story is: 30 s in earnest.
-  BREAKER_OPEN_FOR: "3s",
+  BREAKER_OPEN_FOR: isWatched ? "6s" : "3s",
 };
 
 const get = (name: string) => environment[name] ?? Deno.env.get(name);
@@ -95,7 +97,7 @@ curl -s ${routing}/metrics
 curl -i -X POST -H "Authorization: Bearer ${environment["ADMIN_TOKEN"]}" \\
   -H "content-type: application/json" -d '{"action":"open"}' ${routing}/admin/breakers/mongodb`);
 
-const stage = {
+const stage: Stage = {
   routing,
   auth,
   routingToken,
@@ -103,6 +105,7 @@ const stage = {
   plugStore: () => void (store.isPlugged = true),
   breakEndpoint: () => endpoints.break("ikea"),
   repairEndpoint: () => endpoints.repair("ikea"),
+  pace: isWatched ? "1 second" : "0 seconds",
 };
 
 const stop = async (code: number): Promise<never> => {
@@ -118,7 +121,7 @@ if (isExiting) {
 } else {
   Deno.addSignalListener("SIGINT", () => void stop(0));
   Deno.addSignalListener("SIGTERM", () => void stop(0));
-  if (Deno.stdin.isTerminal()) {
+  if (isWatched) {
     say("\nThe story begins in 10 seconds; open a live page to follow it there.");
     await Effect.runPromise(Effect.sleep("10 seconds"));
   }

@@ -3,7 +3,7 @@
  * while numbers change.
  */
 import { chartText, chartTitle, makeSeries, outlines } from "./chart.js";
-import { count, modes, next, percent, rate, shortSentence, span } from "./text.js";
+import { count, effect, modes, next, percent, rate, shortSentence, span } from "./text.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -38,6 +38,7 @@ export const makeCard = (name, onControl) => {
     rateText: part(".rate-text"),
     next: part(".next"),
     nextText: part(".next-text"),
+    effect: part(".effect"),
     progress: part("progress"),
     title: part(".chart title"),
     chartText: part(".chart-text"),
@@ -63,10 +64,11 @@ export const makeCard = (name, onControl) => {
     parts.details.setAttribute("aria-expanded", String(isExpanded));
   });
 
-  const drawNext = (breaker, now) => {
+  const drawNext = (breaker, now, service) => {
     const text = next(breaker, now);
     parts.next.hidden = text === "";
     setText(parts.nextText, text);
+    setText(parts.effect, effect(service, breaker));
     const { state, openUntil, stateChangedAt } = breaker;
     const isTimed = state === "open" && openUntil !== null;
     parts.progress.hidden = !isTimed;
@@ -89,7 +91,7 @@ export const makeCard = (name, onControl) => {
     item,
     /** The newest that is known of the breaker. */
     breaker: undefined,
-    draw(breaker, now, hasAdmin) {
+    draw(breaker, now, { service, hasAdmin }) {
       this.breaker = breaker;
       item.dataset.state = breaker.state;
       item.toggleAttribute("data-quiet", isQuiet(breaker));
@@ -99,7 +101,7 @@ export const makeCard = (name, onControl) => {
       setText(parts.rateValue, value);
       parts.rateValue.toggleAttribute("data-empty", value === "–");
       setText(parts.rateText, text);
-      drawNext(breaker, now);
+      drawNext(breaker, now, service);
       series.add(now, breaker);
       drawChart(now);
       for (const [counter, element] of counters) setText(element, count(breaker[counter]));

@@ -87,7 +87,8 @@ export const makeCards = (onControl, changesOf) => {
   byId("filter").addEventListener("input", sift);
   byId("order").addEventListener("change", () => arrange(true));
 
-  const draw = ({ breakers, total, at, hasAdmin }) => {
+  const draw = (picture) => {
+    const { breakers, total, at } = picture;
     const present = new Set();
     for (const breaker of breakers) {
       present.add(breaker.name);
@@ -98,7 +99,7 @@ export const makeCards = (onControl, changesOf) => {
         list.append(card.item);
         card.drawChanges(changesOf(breaker.name));
       }
-      card.draw(breaker, at, hasAdmin);
+      card.draw(breaker, at, picture);
     }
     for (const [name, card] of cards) {
       if (present.has(name)) continue;

@@ -116,3 +116,26 @@ export const next = (breaker, now) => {
   if (openUntil <= now) return `The next call is a trial`;
   return `Next trial in ${span(openUntil - now)}`;
 };
+
+/** What callers get of a service while one of its breakers turns calls away. */
+const effects = {
+  routing: {
+    mongodb: "Callers: cached stores as usual, also expired ones; 503 for all else.",
+    redis: "Callers: the same answers, slower, straight from MongoDB.",
+    jwks: "Callers: as usual with keys known here; 503 with new ones.",
+  },
+  auth: {
+    mongodb: "Callers: as usual for tenants known here; 503 for others.",
+    redis: "Callers: the same answers, with more calls to token endpoints.",
+  },
+};
+
+const tenantEffect =
+  "Callers of this tenant: tokens from the cache, else 503. Other tenants: nothing.";
+
+/** What an open or half-open breaker means for callers; "" for a closed or unknown one. */
+export const effect = (service, { name, state }) => {
+  if (state === "closed") return "";
+  if (service === "auth" && name.startsWith("token-exchange-")) return tenantEffect;
+  return effects[service]?.[name] ?? "";
+};

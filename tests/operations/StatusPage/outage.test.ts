@@ -42,6 +42,7 @@ describe("StatusPage in an outage", needs("chromium", "redis-server", "secantusd
     await viewer.awaitText("#summary", /^Breaker mongodb is open$/);
     assert.match(await viewer.page.title(), /^Breaker mongodb is open, routing$/);
     await viewer.awaitText(card.locator(".next-text"), /^Next trial in [1-5] s$/);
+    assert.match(await card.locator(".effect").innerText(), /^Callers: cached stores as usual/);
     assert.match(await card.locator(".rate-text").innerText(), /^before it opened: \d+ of \d+/);
     assert.notEqual(await card.locator(".failures").innerText(), "0");
     assert.ok((await card.locator(".bar-failures").getAttribute("d"))?.startsWith("M"));

@@ -108,6 +108,25 @@ describe("StatusPage's words", () => {
   });
 });
 
+describe("StatusPage's effect()", () => {
+  it("says what callers get while a breaker turns calls away, of each one that there is", () => {
+    const open = (service: string, name: string) =>
+      text.effect(service, { ...breaker, name, state: "open" });
+    for (
+      const [service, name, like] of [
+        ["routing", "mongodb", /cached stores as usual.*503 for all else/],
+        ["routing", "redis", /the same answers, slower/],
+        ["routing", "jwks", /503 with new ones/],
+        ["auth", "mongodb", /tenants known here; 503 for others/],
+        ["auth", "redis", /the same answers/],
+        ["auth", "token-exchange-ikea", /this tenant.*else 503.*Other tenants: nothing/],
+      ] as const
+    ) assert.match(open(service, name), like);
+    assert.equal(open("routing", "something-new"), "");
+    assert.equal(text.effect("routing", { ...breaker, name: "mongodb" }), "");
+  });
+});
+
 describe("StatusPage's chart", () => {
   const totals = (successes: number, failures = 0, rejected = 0) => ({
     successes,

@@ -130,7 +130,10 @@ function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
   }
 }
 
-async function keep(stream: ReadableStream<Uint8Array>, output: { text: string }): Promise<void> {
+async function keep(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  output: { text: string },
+): Promise<void> {
   for await (const text of stream.pipeThrough(new TextDecoderStream())) {
     output.text = (output.text + text).slice(-KEPT_OUTPUT);
   }
