@@ -174,6 +174,26 @@ describe("CircuitBreaker open", () => {
       assert.equal(yield* openUntil(breaker), null);
     }));
 
+  it.effect("D10 retryAfter tells without a call what one would be told, in every state", () =>
+    Effect.gen(function* () {
+      const breaker = yield* make({ halfOpenMax: 1 });
+      const seconds = Effect.map(breaker.retryAfter, Duration.toSeconds);
+      assert.equal(yield* seconds, 0);
+      yield* run(breaker, "FFFFF");
+      yield* at(12_000);
+      assert.equal(yield* seconds, 18);
+      yield* at(30_000);
+      assert.equal(yield* seconds, 0);
+      yield* breaker.acquire;
+      yield* at(34_000);
+      assert.equal(yield* seconds, 6);
+      yield* at(40_000);
+      assert.equal(yield* seconds, 0);
+      yield* breaker.control("open");
+      assert.equal(yield* seconds, 30);
+      assert.equal((yield* breaker.snapshot).rejected, 0);
+    }));
+
   it.effect("D13 after two failures at once and 30 s the next call is admitted and counts", () =>
     Effect.gen(function* () {
       const breaker = yield* make({ consecutiveFailures: 1 });
