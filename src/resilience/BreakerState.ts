@@ -32,6 +32,7 @@ export interface Counts {
   readonly consecutiveFailures: number;
 }
 
+/** Calls are admitted and their results counted. */
 export interface Closed {
   readonly _tag: "closed";
   readonly epoch: number;
@@ -45,6 +46,7 @@ export interface Closed {
   readonly baseline: AdaptiveThreshold.Baseline;
 }
 
+/** Calls are turned away until it is due, or for as long as it is forced. */
 export interface Open {
   readonly _tag: "open";
   readonly epoch: number;
@@ -68,6 +70,7 @@ export interface Trial {
   readonly until: number;
 }
 
+/** A few calls are let through as trials of whether the dependency is well again. */
 export interface HalfOpen {
   readonly _tag: "half-open";
   readonly epoch: number;
@@ -80,8 +83,10 @@ export interface HalfOpen {
   readonly trip: AdaptiveThreshold.Trip | null;
 }
 
+/** All that decides about calls. Immutable: a change is another object. */
 export type State = Closed | Open | HalfOpen;
 
+/** What can happen to a breaker: a call asks, a call has ended, an operator acts. */
 export type Event =
   | { readonly _tag: "Ask" }
   | {
@@ -101,6 +106,7 @@ export type Event =
   | { readonly _tag: "Hasten" }
   | { readonly _tag: "Control"; readonly action: Action };
 
+/** A call has ended. */
 export type Settle = Extract<Event, { readonly _tag: "Settle" }>;
 
 /** A dependency's own hint cannot keep a breaker open for longer than this (milliseconds). */

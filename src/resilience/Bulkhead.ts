@@ -61,6 +61,7 @@ export interface Place {
   ) => Effect.Effect<A, E | BulkheadFull, R>;
 }
 
+/** Places for the calls of one dependency. */
 export interface Bulkhead extends Occupancy, Limited, Place {}
 
 /** One bulkhead for each key; its own numbers are the sums over all keys, its limit the lowest. */

@@ -24,12 +24,15 @@ const flag = (error: unknown, name: "refused" | "timedOut"): boolean =>
 
 /** What a failed result says beside being one. */
 export interface Hints {
+  /** Milliseconds; 0 for none. */
   readonly retryAfter: number;
   readonly timedOut: boolean;
 }
 
+/** Of a result that says no more than that it failed, or did not. */
 export const noHints: Hints = { retryAfter: 0, timedOut: false };
 
+/** What the typed error of a failed result says; of several the leftmost. */
 export const hintsOf = (exit: Exit.Exit<unknown, unknown>): Hints => {
   if (Exit.isSuccess(exit)) return noHints;
   const failure = Cause.failureOption(exit.cause);

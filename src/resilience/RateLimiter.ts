@@ -27,6 +27,7 @@ export class RateLimited extends Data.TaggedError("RateLimited")<{
   }
 }
 
+/** Keeps calls away beyond a rate, without waiting. */
 export interface RateLimiter {
   /** Admits one call at `now` (monotonic milliseconds), or says why not. */
   readonly unsafeAdmit: (now: number) => RateLimited | undefined;
@@ -59,6 +60,7 @@ export interface RampSettings {
   readonly rampFloor: number;
 }
 
+/** From a tenth of the earlier rate to all of it within 30 s. */
 export const defaultRamp: RampSettings = {
   rampFor: "30 seconds",
   holdFor: "30 seconds",

@@ -35,6 +35,7 @@ export interface Settings {
   readonly factor: number;
 }
 
+/** Attempt 2 after about 100 ms, attempt 3 after about 200 ms more, then no other. */
 export const defaults: Settings = {
   maxAttempts: 3,
   initialDelay: "100 millis",

@@ -19,6 +19,7 @@ export interface Settings {
   readonly minimumPerSecond: number;
 }
 
+/** A fifth of the calls, and 3 retries a second in any case. */
 export const defaults: Settings = { ratio: 0.2, minimumPerSecond: 3 };
 
 /** The length over which calls and retries are compared, in milliseconds. */
