@@ -10,6 +10,7 @@ import { Data } from "effect";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { objection, type Target } from "./OutboundAddress.ts";
+import { shakeHands } from "./TlsHandshake.ts";
 
 /** The host's name resolved to an address that must not be connected to. */
 export class AddressRefused extends Data.TaggedError("AddressRefused")<{
@@ -125,7 +126,12 @@ export class Connections {
 
   /** Makes a connection and ends it again, only to see whether that can be done. */
   async reach(target: Target, signal: AbortSignal): Promise<void> {
-    (await this.#open(target, keyOf(target), signal)).close();
+    const { host, port, isTls } = target;
+    const plain = await this.#connect(target, signal);
+    const { hostname: address } = plain.remoteAddr;
+    plain.close();
+    if (!isTls) return;
+    await shakeHands({ address, port, host, authorities: this.options.authorities }, signal);
   }
 
   /** Keeps a connection for the next request, for as long as the endpoint says at most. */
@@ -161,12 +167,18 @@ export class Connections {
     return this.#waiting.delete(waiting);
   }
 
-  async #open(target: Target, key: string, signal: AbortSignal): Promise<Connection> {
-    const { host, port, isTls } = target;
+  /** Connects to one of the host's addresses, if none of them is objected to. */
+  async #connect(target: Target, signal: AbortSignal): Promise<Deno.TcpConn> {
+    const { host, port } = target;
     const addresses = isIP(host) === 0 ? await this.options.resolve(host) : [host];
     const reason = objection(target, addresses);
     if (reason !== undefined) throw new AddressRefused({ reason });
-    const plain = await connectFirst(addresses, port, signal);
+    return await connectFirst(addresses, port, signal);
+  }
+
+  async #open(target: Target, key: string, signal: AbortSignal): Promise<Connection> {
+    const { host, isTls } = target;
+    const plain = await this.#connect(target, signal);
     plain.setNoDelay(true);
     if (!isTls) return new Connection(plain, key, this.options.now());
     // Takes no time: the handshake comes after it.
