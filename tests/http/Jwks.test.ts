@@ -5,6 +5,7 @@ import { exportJWK, exportSPKI, generateKeyPair, type JWK, SignJWT } from "jose"
 import * as Jwks from "../../src/http/Jwks.ts";
 import { InvalidToken, TokenVerifier } from "../../src/http/TokenVerifier.ts";
 import * as CircuitBreaker from "../../src/resilience/CircuitBreaker.ts";
+import * as RecoveryProbe from "../../src/resilience/RecoveryProbe.ts";
 import { eventually } from "../support/eventually.ts";
 import { describe, it } from "../support/it.ts";
 import { freePort, releasePort } from "../support/ports.ts";
@@ -233,6 +234,24 @@ describe("an outage of the key set", () => {
       issuer.answer = undefined;
       yield* TestClock.adjust("30 seconds");
       assert.equal((yield* verify(token)).subject, "ann");
+    }));
+
+  it.live("is over early when a probe has found a key set again", () =>
+    Effect.gen(function* () {
+      const { issuer, breaker, verify } = yield* running();
+      const recovery = yield* RecoveryProbe.make({ interval: "20 millis" });
+      yield* recovery.watch(breaker, Jwks.reach(issuer.url));
+      const key = yield* makeKey("ES256", "one");
+      const token = yield* key.sign();
+      issuer.answer = () => new Response("down", { status: 503 });
+      for (let call = 0; call < 5; call++) yield* Effect.exit(verify(token));
+      assert.equal(breaker.unsafeState(), "open");
+      // Failing probes among the requests: the breaker lets none of its own through.
+      yield* eventually(Effect.sync(() => issuer.requests >= 8));
+      assert.ok(Exit.isFailure(yield* Effect.exit(verify(token))));
+      issuer.keys = [key.jwk];
+      issuer.answer = undefined;
+      yield* eventually(verify(token));
     }));
 
   it.effect("is not noticed by tokens of known keys, however old these are", () =>
