@@ -216,6 +216,23 @@ describe("config", () => {
     assert.deepEqual(settings.redisBreaker, {});
   });
 
+  it("config reads probe intervals, common and for one kind of breaker, which may be off", () => {
+    const intervals = (environment: Readonly<Record<string, string>>) =>
+      plain(loaded(environment).probeIntervals);
+    assert.deepEqual(
+      intervals({
+        BREAKER_PROBE_INTERVAL: "2s",
+        MONGODB_BREAKER_PROBE_INTERVAL: "500ms",
+        TOKEN_EXCHANGE_BREAKER_PROBE_INTERVAL: "off",
+      }),
+      { mongodb: 500, redis: 2_000, "token-exchange": null, jwks: 2_000 },
+    );
+    assert.deepEqual(
+      intervals({ REDIS_BREAKER_PROBE_INTERVAL: "1s", JWKS_BREAKER_PROBE_INTERVAL: "3s" }),
+      { mongodb: null, redis: 1_000, "token-exchange": null, jwks: 3_000 },
+    );
+  });
+
   it("config asks for no variable that is not declared", () => {
     const asked: Array<string> = [];
     fromEnvironment((name) => {

@@ -1,6 +1,6 @@
 /** Health: when dependencies are asked, by a clock the test moves. */
 import assert from "node:assert/strict";
-import { Effect, Fiber, Layer, TestClock } from "effect";
+import { Context, Effect, Fiber, Layer, TestClock } from "effect";
 import { Lifecycle } from "../../src/http/Lifecycle.ts";
 import { Health, type HealthOptions } from "../../src/operations/Health.ts";
 import { Metrics } from "../../src/operations/Metrics.ts";
@@ -46,6 +46,19 @@ describe("Health", () => {
       assert.equal(pings(), 2);
       yield* TestClock.adjust("50 seconds");
       assert.ok(pings() >= 11 && pings() <= 13, `${pings()}`);
+    }));
+
+  it.effect("limits lists the bulkheads that are shown, as they are when somebody asks", () =>
+    Effect.gen(function* () {
+      const { show, limits } = Context.get(yield* build({ dependencies: [] }), Health);
+      assert.deepEqual(yield* limits, []);
+      const bulkhead = { inFlight: 3, limit: 64, unsafeLimit: () => bulkhead.limit };
+      const hide = show("mongodb", bulkhead);
+      assert.deepEqual(yield* limits, [{ dependency: "mongodb", limit: 64, inFlight: 3 }]);
+      Object.assign(bulkhead, { inFlight: 4, limit: 4 });
+      assert.deepEqual(yield* limits, [{ dependency: "mongodb", limit: 4, inFlight: 4 }]);
+      hide();
+      assert.deepEqual(yield* limits, []);
     }));
 
   it.effect("layer() asks one that does not answer sooner, and ever less often", () =>
