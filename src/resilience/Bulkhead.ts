@@ -154,9 +154,14 @@ class Gate {
   leave(): void {
     this.#inFlight -= 1;
     this.sums.inFlight -= 1;
+    if (this.#waiters.size > 0) this.#handOn();
+    if (this.#inFlight === 0) this.onIdle();
+  }
+
+  /** The limit may have fallen below what is running, or risen by more than the place come free. */
+  #handOn(): void {
     for (const waiter of this.#waiters) {
-      // The limit may have fallen below what is running, or risen by more than this place.
-      if (this.#inFlight >= this.limit) break;
+      if (this.#inFlight >= this.limit) return;
       this.#waiters.delete(waiter);
       this.sums.waiting -= 1;
       this.#inFlight += 1;
@@ -164,7 +169,6 @@ class Gate {
       waiter.isGranted = true;
       waiter.wake?.();
     }
-    if (this.#inFlight === 0) this.onIdle();
   }
 
   /** A waiter that was interrupted goes, or hands on the place it had just been given. */
