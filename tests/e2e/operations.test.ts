@@ -524,6 +524,47 @@ describe("administration", () => {
       }
     },
   );
+
+  it(
+    "spreads no verdict: a breaker that opened by itself is open in its own replica alone",
+    needs("redis-server"),
+    async () => {
+      const redis = await Redis.start();
+      const file = await Deno.makeTempFile({ suffix: ".json" });
+      const tenants = [tenant("ikea", `http://127.0.0.1:${deadPort}/token`)];
+      await Deno.writeTextFile(file, JSON.stringify({ tenants, stores: [] }));
+      try {
+        const env = {
+          ADMIN_TOKEN: adminToken,
+          REDIS_URL: redis.url,
+          DATA_FILE: file,
+          RETRY_MAX_ATTEMPTS: "1",
+        };
+        await using one = await Amicis.start({ service: "auth", env });
+        await using another = await Amicis.start({ service: "auth", env });
+        await eventually(async () => {
+          const channels = await redis.command("PUBSUB", "NUMSUB", "amicis:overrides");
+          assert.deepEqual(channels, ["amicis:overrides", 2]);
+        });
+        let asked = 0;
+        const exchange = (amicis: Amicis) =>
+          amicis.ask("/auth/exchange", {
+            method: "POST",
+            body: { userToken: `ikea:${++asked}` },
+          });
+        for (let call = 0; call < 6; call++) assert.equal((await exchange(one)).status, 503);
+        assert.equal(await stateOf(one, "token-exchange-ikea"), "open");
+        assert.equal((await exchange(another)).status, 503);
+        const { state, stats } = (await another.health()).circuitBreakers["token-exchange-ikea"];
+        assert.equal(state, "closed");
+        assert.deepEqual([stats.fires, stats.failures, stats.rejects], [1, 1, 0]);
+        assert.deepEqual(await redis.command("HGETALL", "amicis:overrides:auth"), []);
+      } finally {
+        await redis.stop();
+        await Deno.remove(file);
+      }
+    },
+  );
 });
 
 describe("status", () => {

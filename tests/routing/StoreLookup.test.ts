@@ -19,7 +19,9 @@ import {
   type DependencyFailure,
   TransientFailure,
 } from "../../src/resilience/DependencyFailure.ts";
+import * as Deadline from "../../src/resilience/Deadline.ts";
 import * as Guard from "../../src/resilience/Guard.ts";
+import { monotonicMillis } from "../../src/resilience/Monotonic.ts";
 import * as Retry from "../../src/resilience/Retry.ts";
 import type { Store } from "../../src/routing/Store.ts";
 import {
@@ -400,7 +402,21 @@ describe("StoreLookup", () => {
       yield* eventually(Effect.sync(() => cache.written.length === 257));
     }));
 
-  it.effect("find() writes on for a caller that has gone or has no time left", () =>
+  it.effect("find() writes with all attempts, however little time its caller has left", () =>
+    Effect.gen(function* () {
+      const { find, cache } = yield* lookupOf();
+      let attempts = 0;
+      cache.writing = Effect.suspend(() => ++attempts < 3 ? failed("redis") : Effect.void);
+      // Not enough for a second attempt, which comes after 100 ms.
+      const soon = monotonicMillis(yield* Effect.clock) + 50;
+      const found = yield* Effect.locally(find("ikea", "berlin"), Deadline.current, soon);
+      assert.equal(found.source, "MISS");
+      yield* eventually(Effect.sync(() => attempts === 1));
+      yield* eventually(Effect.map(TestClock.adjust("50 millis"), () => attempts === 3));
+      yield* cache.lastWritten;
+    }));
+
+  it.effect("find() writes on for a caller that has gone", () =>
     Effect.gen(function* () {
       const { find, cache } = yield* lookupOf();
       const gate = yield* Deferred.make<void>();
