@@ -63,6 +63,12 @@ describe("sockets", () => {
       jsonHead(`Content-Length: ${"9".repeat(25)}`) + body + smuggled,
       jsonHead("Transfer-Encoding: xchunked") + chunk + smuggled,
       jsonHead("Transfer-Encoding: chunked, identity") + chunk + smuggled,
+      jsonHead("Transfer-Encoding: chunked", "Transfer-Encoding: identity") + chunk + smuggled,
+      jsonHead("Transfer-Encoding: identity", "Transfer-Encoding: chunked", "Content-Length: 5") +
+      chunk + smuggled,
+      jsonHead("Transfer-Encoding: \u000bchunked") + chunk + smuggled,
+      jsonHead("Transfer-Encoding : chunked") + chunk + smuggled,
+      jsonHead("Transfer-Encoding: chunked\u0000") + chunk + smuggled,
       jsonHead("Transfer-Encoding: identity", `Content-Length: ${body.length}`) + body + smuggled,
       jsonHead("Content-Length : 5") + body + smuggled,
       jsonHead("X-Folded: a\r\n b", `Content-Length: ${body.length}`) + body + smuggled,
