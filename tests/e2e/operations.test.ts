@@ -376,6 +376,36 @@ describe("MANAGEMENT_PORT", () => {
     const env = { PORT: String(amicis.port), MANAGEMENT_PORT: String(amicis.managementPort) };
     assert.equal((await runToEnd(["--service=routing", "--healthcheck"], { env })).code, 0);
   });
+
+  it("goes on answering there while the service drains", async () => {
+    const endpoint = await TokenEndpoint.start();
+    const file = await Deno.makeTempFile({ suffix: ".json" });
+    const data = { stores: [], tenants: [tenant("ikea", endpoint.url)] };
+    await Deno.writeTextFile(file, JSON.stringify(data));
+    try {
+      endpoint.behave({ kind: "hang" });
+      await using amicis = await Amicis.start({
+        service: "auth",
+        hasManagementPort: true,
+        env: { DATA_FILE: file, TOKEN_EXCHANGE_TIMEOUT: "1s", RETRY_MAX_ATTEMPTS: "2" },
+      });
+      const body = { userToken: "ikea:shopper" };
+      const request = amicis.ask("/auth/exchange", { method: "POST", body });
+      await eventually(() => assert.equal(endpoint.requests.length, 1));
+      amicis.signal("SIGTERM");
+      await eventually(async () =>
+        assert.equal((await amicis.askManagement("/health/ready")).status, 503)
+      );
+      assert.equal((await amicis.askManagement("/health/live")).status, 200);
+      assert.match((await amicis.askManagement("/metrics")).text, /^circuit_breaker_state/m);
+      endpoint.behave({ kind: "ok" });
+      assert.equal((await request).status, 200);
+      assert.equal((await amicis.ended).code, 0);
+    } finally {
+      await endpoint.stop();
+      await Deno.remove(file);
+    }
+  });
 });
 
 describe("administration", () => {

@@ -167,7 +167,7 @@ describe("sockets", () => {
 
   it("a body over HTTP/2 needs no announced length, and has the same limits", async () => {
     const client = http2.connect(`http://127.0.0.1:${amicis.authPort}`);
-    const post = (pieces: ReadonlyArray<string>, headers = {}) =>
+    const post = (pieces: ReadonlyArray<string>, headers = {}, isWhole = true) =>
       new Promise<{ status: unknown; error: unknown }>((resolve, reject) => {
         const request = client.request({
           ":method": "POST",
@@ -182,7 +182,7 @@ describe("sockets", () => {
         request.on("end", () => resolve({ status, error: JSON.parse(text).error }));
         request.on("error", reject);
         for (const piece of pieces) request.write(piece);
-        request.end();
+        if (isWhole) request.end();
       });
     try {
       assert.deepEqual(await post([body.slice(0, 9), body.slice(9)]), {
@@ -196,6 +196,12 @@ describe("sockets", () => {
       });
       const large = ["x".repeat(10_000), "x".repeat(10_000)];
       assert.deepEqual(await post(large), { status: 413, error: "Request body too large" });
+      assert.deepEqual(await post([body], {}, false), {
+        status: 408,
+        error: "Request body not received in time",
+      });
+      // One stream's failure is no other's.
+      assert.equal((await post([body])).status, 404);
     } finally {
       await new Promise<void>((closed) => client.close(closed));
     }
