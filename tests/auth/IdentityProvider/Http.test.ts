@@ -282,6 +282,9 @@ describe("IdentityProvider/Http", () => {
         const issued = yield* exchange(tenantAt(endpoint.url), subject);
         assert.equal(issued.expiresIn, expires_in);
         assert.equal(issued.tokenType, "N_A");
+        endpoint.behave(json(body.padEnd(65_537), 200, type));
+        const failure = yield* Effect.flip(exchange(tenantAt(endpoint.url), subject));
+        assert.ok(failure instanceof InvalidAnswer && /64 KiB/.test(failure.reason));
       }
     }));
 
