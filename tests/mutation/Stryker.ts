@@ -35,11 +35,10 @@ export async function mutate({ name, path, tests }: Subject, root: URL): Promise
       // Without a list it looks for plugins in a directory that Deno does not have.
       plugins: [],
       testRunner: "command",
-      // One module: test files by themselves would load Effect once each.
-      buildCommand: `printf '%s\\n' ${imports.join(" ")} > ${entry}`,
       commandRunner: {
-        command:
-          `TEST_FAIL_FAST=true "${Deno.execPath()}" test --no-check --quiet --fail-fast -A ${entry}`,
+        // One module: test files by themselves would load Effect once each.
+        command: `printf '%s\\n' ${imports.join(" ")} > ${entry} && TEST_FAIL_FAST=true ` +
+          `"${Deno.execPath()}" test --no-check --quiet --fail-fast -A ${entry}`,
       },
       mutate: [path],
       concurrency: 1,
