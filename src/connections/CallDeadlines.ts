@@ -8,12 +8,32 @@
  */
 
 /** One call's deadline. */
-export interface CallDeadline {
-  /** Set it when the call has ended: nothing expires then. */
-  ended: boolean;
-  /** The tick at which it expires. */
-  readonly due: number;
-  readonly expire: () => void;
+export class CallDeadline {
+  #expire: (() => void) | undefined;
+  constructor(
+    /** The tick at which it expires. */
+    readonly due: number,
+    expire: () => void,
+  ) {
+    this.#expire = expire;
+  }
+  get ended(): boolean {
+    return this.#expire === undefined;
+  }
+  /**
+   * Set it when the call has ended: nothing expires then. What the call holds is let go of at once:
+   * the queue keeps this object for up to a deadline's length, and thousands of finished requests
+   * with it would grow old there.
+   */
+  set ended(ended: true) {
+    if (ended) this.#expire = undefined;
+  }
+  /** Ends it by expiring. */
+  expire(): void {
+    const expire = this.#expire;
+    this.#expire = undefined;
+    expire?.();
+  }
 }
 
 const ticksPerDeadline = 8;
@@ -36,7 +56,7 @@ export class CallDeadlines {
 
   /** Starts one call's deadline; `expire` is called once if the call has not ended by then. */
   start(expire: () => void): CallDeadline {
-    const deadline = { ended: false, due: this.#ticks + ticksPerDeadline, expire };
+    const deadline = new CallDeadline(this.#ticks + ticksPerDeadline, expire);
     this.#queue.push(deadline);
     if (this.#timer === undefined) this.#arm();
     return deadline;
@@ -58,7 +78,6 @@ export class CallDeadlines {
     this.#ticks++;
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       if (next.due > this.#ticks) return this.#arm();
-      next.ended = true;
       next.expire();
     }
     // No call is under way: the timer rests.

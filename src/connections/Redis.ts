@@ -11,6 +11,7 @@ import {
   PermanentFailure,
   TransientFailure,
 } from "../resilience/DependencyFailure.ts";
+import * as Immediate from "../resilience/Immediate.ts";
 import { CallDeadlines } from "./CallDeadlines.ts";
 import { delayOf, maxDelay } from "./Reconnect.ts";
 import { dependency, fromRedis } from "./RedisFailure.ts";
@@ -92,7 +93,7 @@ const make = Effect.fnUntraced(function* (options: RedisOptions) {
   yield* Effect.addFinalizer(() => Effect.sync(() => deadlines.clear()));
 
   const run = <A>(operation: string, call: (client: Redis) => Promise<A>) =>
-    Effect.async<A, DependencyFailure>((resume) => {
+    new Immediate.Wait<A, DependencyFailure, never>((resume) => {
       // Asked here, not left to ioredis: it would build a pipeline first and hide the reason.
       if (client.status !== "ready") {
         resume(Effect.fail(notConnected(operation, lastFailure)));

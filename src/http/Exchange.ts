@@ -56,17 +56,38 @@ export class Exchange implements Asked, Watched {
     if (Problem.isProblem(work)) return respondProblem(this, work);
     const result = Immediate.resultOf(work);
     if (result !== undefined) return this.#answer(result);
-    const fiber = fork(this.serving.runtime, this.context, work);
-    const exit = fiber.unsafePoll();
-    if (exit !== null) return this.#answer(exit);
-    this.#fiber = fiber;
+    if (!(work instanceof Immediate.Wait)) {
+      const fiber = fork(this.serving.runtime, this.context, work);
+      const exit = fiber.unsafePoll();
+      if (exit !== null) return this.#answer(exit);
+      return this.#wait(() => this.#watch(fiber));
+    }
+    return this.#wait(() => this.#continue(work));
+  }
+
+  #wait(begin: () => void): Promise<Response> {
     return new Promise((resolve) => {
       this.#resolve = resolve;
       this.serving.inFlight.add(this);
-      fiber.addObserver((exit) => {
-        if (this.#resolve !== undefined) return this.#settle(() => this.#answer(exit));
-        if (exit._tag === "Failure" && Cause.isDie(exit.cause)) this.#log(exit.cause);
-      });
+      begin();
+    });
+  }
+
+  /** Goes on until there is an answer; what nobody waits for any more is not begun. */
+  #continue(work: Effect.Effect<unknown, unknown, unknown>): void {
+    if (this.#resolve === undefined) return;
+    if (work instanceof Immediate.Wait) return work.start((rest) => this.#continue(rest));
+    if (Problem.isProblem(work)) return this.#settle(() => respondProblem(this, work));
+    const result = Immediate.resultOf(work);
+    if (result !== undefined) return this.#settle(() => this.#answer(result));
+    this.#watch(fork(this.serving.runtime, this.context, work));
+  }
+
+  #watch(fiber: Fiber.RuntimeFiber<unknown, unknown>): void {
+    this.#fiber = fiber;
+    fiber.addObserver((exit) => {
+      if (this.#resolve !== undefined) return this.#settle(() => this.#answer(exit));
+      if (exit._tag === "Failure" && Cause.isDie(exit.cause)) this.#log(exit.cause);
     });
   }
 

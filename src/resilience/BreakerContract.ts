@@ -2,7 +2,7 @@
  * The public surface of a circuit breaker: what it offers, what it tells and how it refuses.
  * `CircuitBreaker.ts` makes one and exports all of this again.
  */
-import { Data, type Duration, type Effect, type Exit, type Stream } from "effect";
+import { type Clock, Data, type Duration, type Effect, type Exit, type Stream } from "effect";
 import type { Trip, View } from "./AdaptiveThreshold.ts";
 import type { Action, Counts, Mode, Outcome, State } from "./BreakerState.ts";
 
@@ -88,6 +88,13 @@ export interface Permit {
   readonly settle: (outcome: Outcome) => Effect.Effect<void>;
 }
 
+/** One admission: the epoch it belongs to, its trial's place and when it began. */
+export interface Admission {
+  readonly epoch: number;
+  readonly trial: number;
+  readonly startedAt: number;
+}
+
 /**
  * Keeps calls away from a dependency that fails, and finds out when it is well again. The states are
  * Nygard's (Release It!); admissions carry an epoch as gobreaker's generation.
@@ -128,4 +135,15 @@ export interface CircuitBreaker {
   readonly unsafeOnChange: (listener: (change: StateChange) => void) => () => void;
   /** The state as in a snapshot, without one. */
   readonly unsafeState: () => State["_tag"];
+  /** Admits a call that runs outside of a fiber, but only while closed; else `undefined`. */
+  readonly unsafeAdmit: (clock: Clock.Clock) => Admission | undefined;
+  /** Settles what {@link unsafeAdmit} admitted, exactly once and as `protect` would. */
+  readonly unsafeSettle: <A, E>(
+    clock: Clock.Clock,
+    admission: Admission,
+    exit: Exit.Exit<A, E>,
+    classify: (exit: Exit.Exit<A, E>) => Outcome,
+  ) => void;
+  /** Turns a call away that would be refused at this moment, and counts that; else `undefined`. */
+  readonly unsafeRefuse: (clock: Clock.Clock) => CircuitOpen | undefined;
 }

@@ -199,10 +199,7 @@ const tripped = (
   };
 };
 
-/**
- * A closed state with one more result, whatever follows from it. From a success that was not slow
- * nothing follows, so the hot path needs no more of `step` than this.
- */
+/** A closed state with one more result, whatever follows from it. */
 export const counted = (
   rules: Rules,
   state: Closed,
@@ -229,6 +226,22 @@ export const counted = (
       }, failed),
   };
 };
+
+/**
+ * A closed state with so many more successes in the bucket `index`, none of them slow, and nothing
+ * learned from them: what {@link counted} makes of one after the other.
+ */
+export const withSuccesses = (
+  rules: Rules,
+  state: Closed,
+  index: number,
+  count: number,
+): Closed => ({
+  ...state,
+  window: RollingWindow.recordSuccesses(state.window, index, rules.buckets, count),
+  consecutiveSuccesses: state.consecutiveSuccesses + count,
+  consecutiveFailures: 0,
+});
 
 const isTooSlow = (rules: Rules, { window }: Closed): boolean => {
   const requests = window.successes + window.failures;

@@ -5,7 +5,8 @@
  *
  * So every attempt is counted by the breaker, an open breaker ends the retrying, and what the inner
  * guards refuse is neutral to the breaker. Healthy calls fork nothing and arm no timer; with a
- * bulkhead they pay for one mask.
+ * bulkhead they pay for one mask. A call that needs no fiber (see `Immediate`) gets none either while
+ * its breaker is closed and no other guard stands inside that.
  */
 import { Cause, Duration, Effect, Exit } from "effect";
 import { inSpan, type SpanForm } from "./AttemptSpan.ts";
@@ -16,6 +17,7 @@ import { classifyExit } from "./Classification.ts";
 import * as Deadline from "./Deadline.ts";
 import * as DependencyFailure from "./DependencyFailure.ts";
 import type { Hedge } from "./Hedge.ts";
+import * as Immediate from "./Immediate.ts";
 import { clockOf, monotonicMillis } from "./Monotonic.ts";
 import type { RateLimiter } from "./RateLimiter.ts";
 import { isRefusal, type Refusal } from "./Refusal.ts";
@@ -78,6 +80,8 @@ export interface Guard {
     call: Effect.Effect<A, E, R>,
     options?: CallOptions,
   ) => Effect.Effect<A, E | Refusal, R>;
+  /** Turns a call away at once that its breaker would refuse now; else `undefined`. */
+  readonly unsafeRefuse: () => Refusal | undefined;
 }
 
 /** As `classifyExit`, and an answer that refuses just this call shows that the dependency lives. */
@@ -153,7 +157,7 @@ interface Run {
 
 /** Puts the guards together; everything in `options` may be shared except the limiter. */
 export const make = (options: Options): Effect.Effect<Guard> =>
-  Effect.sync(() => {
+  Effect.map(Effect.clock, (clock) => {
     const {
       dependency,
       breaker,
@@ -215,45 +219,115 @@ export const make = (options: Options): Effect.Effect<Guard> =>
     const mayHedge = (now: number) =>
       breaker.unsafeState() === "closed" && (budget === undefined || budget.withdraw(now));
 
+    const timed = <A, E, R>(operation: string, call: Effect.Effect<A, E, R>) =>
+      onCall === undefined ? call : observed(call, operation, onCall);
+
+    /** What follows a first attempt that has failed; `again` makes another one. */
+    const afterFailure = <A, E, R>(
+      cause: Cause.Cause<E>,
+      again: Effect.Effect<A, E, R>,
+      { operation, rules, deadline }: Run,
+      policy: Retry.Policy,
+    ) =>
+      Retry.resume(cause, again, {
+        operation,
+        policy,
+        isRetryable: (error) => !isRefusal(error) && rules.isRetryable(error),
+        budget,
+        attemptTime: rules.attemptTime,
+        deadline,
+        onRetry,
+      });
+
+    const inFiber = <A, E, R>(
+      operation: string,
+      given: Effect.Effect<A, E, R>,
+      rules: Rules,
+    ): Effect.Effect<A, E | Refusal, R> => {
+      const call = timed(operation, given);
+      return Effect.withFiberRuntime((fiber) => {
+        const clock = clockOf(fiber);
+        const startedAt = monotonicMillis(clock);
+        const deadline = Math.min(
+          fiber.getFiberRef(Deadline.current),
+          startedAt + rules.deadline,
+        );
+        const all = { operation, rules, deadline };
+        const plain = attempt(call, all, startedAt, 1);
+        const first = hedge === undefined ? plain : hedge.run(
+          { operation, mayBegin: mayHedge },
+          plain,
+          Effect.suspend(() => attempt(call, all, monotonicMillis(clock), 2)),
+        );
+        if (retry === undefined) return first;
+        return Effect.catchAllCause(first, (cause) => {
+          let made = 1;
+          const again = Effect.suspend(() => attempt(call, all, monotonicMillis(clock), ++made));
+          return afterFailure(cause, again, all, retry);
+        });
+      });
+    };
+
+    const isPlain = limiter === undefined && throttle === undefined && bulkhead === undefined &&
+      hedge === undefined && spans === undefined;
+
+    /** The first attempt without a fiber, and what follows if it fails; only while closed. */
+    const direct = <A, E, R>(
+      operation: string,
+      call: Effect.Effect<A, E, R>,
+      rules: Rules,
+    ): Effect.Effect<A, E | Refusal, R> | undefined => {
+      if (rules.attemptLimit !== Infinity) return undefined;
+      const admission = breaker.unsafeAdmit(clock);
+      if (admission === undefined) return undefined;
+      const startedAt = monotonicMillis(clock);
+      budget?.deposit(startedAt);
+      return Immediate.andThen(call, (exit): Effect.Effect<A, E | Refusal, R> => {
+        if (!Immediate.isInterruption(exit)) {
+          onCall?.(operation, monotonicMillis(clock) - startedAt);
+        }
+        breaker.unsafeSettle(clock, admission, exit, rules.classify);
+        if (exit._tag === "Success" || retry === undefined) return exit;
+        const all = { operation, rules, deadline: startedAt + rules.deadline };
+        const again = timed(operation, call);
+        let made = 1;
+        return afterFailure<A, E | Refusal, R>(
+          exit.cause,
+          Effect.suspend(() => attempt(again, all, monotonicMillis(clock), ++made)),
+          all,
+          retry,
+        );
+      });
+    };
+
+    // Callers keep their options, so the last ones are mostly those of this call.
+    let lastOptions: CallOptions | undefined;
+    let lastRules = ownRules;
+    const rulesFor = (callOptions: CallOptions | undefined): Rules => {
+      if (callOptions === undefined) return ownRules;
+      if (callOptions !== lastOptions) {
+        lastOptions = callOptions;
+        lastRules = rulesOf(callOptions, ownRules);
+      }
+      return lastRules;
+    };
+
     return {
       dependency,
       breaker,
+      unsafeRefuse: () => spans === undefined ? breaker.unsafeRefuse(clock) : undefined,
       run: <A, E, R>(
         operation: string,
         call: Effect.Effect<A, E, R>,
         callOptions?: CallOptions,
       ): Effect.Effect<A, E | Refusal, R> => {
-        const rules = callOptions === undefined ? ownRules : rulesOf(callOptions, ownRules);
-        const timed = onCall === undefined ? call : observed(call, operation, onCall);
-        return Effect.withFiberRuntime((fiber) => {
-          const clock = clockOf(fiber);
-          const startedAt = monotonicMillis(clock);
-          const deadline = Math.min(
-            fiber.getFiberRef(Deadline.current),
-            startedAt + rules.deadline,
-          );
-          const all = { operation, rules, deadline };
-          const plain = attempt(timed, all, startedAt, 1);
-          const first = hedge === undefined ? plain : hedge.run(
-            { operation, mayBegin: mayHedge },
-            plain,
-            Effect.suspend(() => attempt(timed, all, monotonicMillis(clock), 2)),
-          );
-          if (retry === undefined) return first;
-          return Effect.catchAllCause(first, (cause) => {
-            let made = 1;
-            const again = () => attempt(timed, all, monotonicMillis(clock), ++made);
-            return Retry.resume(cause, Effect.suspend(again), {
-              operation,
-              policy: retry,
-              isRetryable: (error) => !isRefusal(error) && rules.isRetryable(error),
-              budget,
-              attemptTime: rules.attemptTime,
-              deadline,
-              onRetry,
-            });
-          });
-        });
+        const rules = rulesFor(callOptions);
+        return isPlain && Immediate.canBegin(call)
+          ? Immediate.suspend(
+            () => direct(operation, call, rules) ?? inFiber(operation, call, rules),
+            () => inFiber(operation, call, rules),
+          )
+          : inFiber(operation, call, rules);
       },
     };
   });

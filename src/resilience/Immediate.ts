@@ -1,48 +1,124 @@
 /**
- * Effects whose first step needs no fiber, and whose result may be there after it.
+ * Calls without a fiber, for the few paths that most requests take.
  *
- * A fiber costs some 5 µs, about as much as a whole answer from this process's memory. What the
- * functions here trade for it: they run that step while the program is put together, so they are
- * for the place where it is run right then, and for steps that nobody interrupts or traces.
+ * A fiber costs some 5 µs and each wait in it two more turns of the microtask queue: more than a whole
+ * answer from memory, as much as a read from Redis. The effects made here are ordinary ones to
+ * everybody who runs them; `begin` can also run them up to their result, or to a wait that ends in a
+ * callback. What is traded for that: such a wait cannot be interrupted (its result is dropped), there
+ * are no `FiberRef`s before it has ended, and time is that of the clock a service was made with.
  */
-import { Effect, Effectable, Exit } from "effect";
+import { Cause, Effect, Effectable, Exit } from "effect";
 
-class FirstStep<A, E, R> extends Effectable.Class<A, E, R> {
-  constructor(readonly take: () => Effect.Effect<A, E, R>) {
+class Step<A, E, R> extends Effectable.Class<A, E, R> {
+  constructor(
+    readonly take: () => Effect.Effect<A, E, R>,
+    readonly inFiber: () => Effect.Effect<A, E, R>,
+  ) {
     super();
   }
   override commit(): Effect.Effect<A, E, R> {
-    return this.take();
+    return this.inFiber();
   }
 }
 
-/** `Effect.suspend` for a step that {@link begin} may also take outside of a fiber. */
-export const suspend = <A, E, R>(step: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  new FirstStep(step);
+/** A wait: calls back once, with what is left to be run. */
+export class Wait<A, E, R> extends Effectable.Class<A, E, R> {
+  constructor(readonly start: (resume: (rest: Effect.Effect<A, E, R>) => void) => void) {
+    super();
+  }
+  override commit(): Effect.Effect<A, E, R> {
+    return Effect.async(this.start);
+  }
+}
 
-/** Takes the first step now. What is left is to be run now and once; an `Exit` needs no running. */
-export const begin = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  // Whoever made it gave it the types of the effect it stands for.
-  self instanceof FirstStep ? (self as FirstStep<A, E, R>).take() : self;
+/**
+ * An effect whose first step `begin` may take outside of a fiber; in one, `inFiber` is run instead
+ * [the same]. A step that leaves an effect which needs a fiber must not have done anything yet.
+ */
+export const suspend = <A, E, R>(
+  step: () => Effect.Effect<A, E, R>,
+  inFiber: () => Effect.Effect<A, E, R> = step,
+): Effect.Effect<A, E, R> => new Step(step, inFiber);
+
+/** Whether {@link begin} can do anything at all. */
+export const canBegin = (self: Effect.Effect<unknown, unknown, unknown>): boolean =>
+  self instanceof Step || self instanceof Wait || Exit.isExit(self);
+
+/**
+ * Takes the first step now. An `Exit` is the result, a `Wait` is to be started, anything else is to
+ * be run in a fiber; each of them now and once.
+ */
+export const begin = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  let next = self;
+  // Whoever made a step gave it the types of the effect it stands for.
+  while (next instanceof Step) next = (next as Step<A, E, R>).take();
+  return next;
+};
 
 /** The result of an effect that is done, else `undefined`. */
 export const resultOf = <A, E, R>(self: Effect.Effect<A, E, R>): Exit.Exit<A, E> | undefined =>
   // An exit that stands for an effect of these types has these types.
   Exit.isExit(self) ? self as Exit.Exit<A, E> : undefined;
 
-/** `Effect.matchEffect` that begins at once; a defect passes. */
+/** Begins `self` and goes on with its result. What `next` throws is a defect. */
+export const andThen = <A, E, R, B, E2, R2>(
+  self: Effect.Effect<A, E, R>,
+  next: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R2>,
+): Effect.Effect<B, E2, R | R2> => {
+  const begun = begin(self);
+  const exit = resultOf(begun);
+  if (exit !== undefined) return begin(next(exit));
+  if (begun instanceof Wait) {
+    // As above.
+    const { start } = begun as Wait<A, E, R>;
+    return new Wait((resume) =>
+      start((rest) => {
+        let after: Effect.Effect<B, E2, R | R2>;
+        try {
+          after = andThen(rest, next);
+        } catch (defect) {
+          after = Effect.die(defect);
+        }
+        if (after instanceof Wait) (after as Wait<B, E2, R | R2>).start(resume);
+        else resume(after);
+      })
+    );
+  }
+  return Effect.matchCauseEffect(begun, {
+    onSuccess: (value) => next(Exit.succeed(value)),
+    onFailure: (cause) => next(Exit.failCause(cause)),
+  });
+};
+
+/** `Effect.matchEffect` that begins at once; defects and interruptions pass. */
 export const match = <A, E, R, B, E2, R2, C, E3, R3>(
   self: Effect.Effect<A, E, R>,
   { onSuccess, onFailure }: {
     readonly onSuccess: (value: A) => Effect.Effect<B, E2, R2>;
     readonly onFailure: (error: E) => Effect.Effect<C, E3, R3>;
   },
-): Effect.Effect<B | C, E2 | E3, R | R2 | R3> => {
-  const begun = begin(self);
-  const result = resultOf(begun);
-  if (result?._tag === "Success") return onSuccess(result.value);
-  if (result?._tag === "Failure" && result.cause._tag === "Fail") {
-    return onFailure(result.cause.error);
-  }
-  return Effect.matchEffect(begun, { onSuccess, onFailure });
-};
+): Effect.Effect<B | C, E2 | E3, R | R2 | R3> =>
+  andThen(self, (exit): Effect.Effect<B | C, E2 | E3, R2 | R3> => {
+    if (exit._tag === "Success") return onSuccess(exit.value);
+    const { cause } = exit;
+    if (cause._tag === "Fail") return onFailure(cause.error);
+    return Effect.matchEffect(Effect.failCause(cause), {
+      onSuccess: Effect.succeed,
+      onFailure,
+    });
+  });
+
+/** `Effect.flatMap` that begins at once. */
+export const flatMap = <A, E, R, B, E2, R2>(
+  self: Effect.Effect<A, E, R>,
+  next: (value: A) => Effect.Effect<B, E2, R2>,
+): Effect.Effect<B, E | E2, R | R2> =>
+  andThen(
+    self,
+    (exit): Effect.Effect<B, E | E2, R2> =>
+      exit._tag === "Success" ? next(exit.value) : Exit.failCause(exit.cause),
+  );
+
+/** True for a cause that says nothing but that somebody lost interest. */
+export const isInterruption = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  exit._tag === "Failure" && Cause.isInterruptedOnly(exit.cause);

@@ -110,3 +110,18 @@ export const record = (
     past: window.past,
   };
 };
+
+/** As many successes in the bucket `index` as {@link record} would count one by one. */
+export const recordSuccesses = (
+  before: RollingWindow,
+  index: number,
+  buckets: number,
+  count: number,
+): RollingWindow => {
+  const window = advance(before, index, buckets);
+  return {
+    ...window,
+    successes: window.successes + count,
+    currentSuccesses: window.currentSuccesses + count,
+  };
+};

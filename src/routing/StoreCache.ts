@@ -3,8 +3,9 @@
  *
  * A cache only keeps: what is fresh, stale or to be written is the use case's decision.
  */
-import { Clock, Context, Effect, Layer, Option } from "effect";
+import { Context, Effect, Layer, Option } from "effect";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
+import * as Immediate from "../resilience/Immediate.ts";
 import { RecentEntries } from "./RecentEntries.ts";
 import type { Store } from "./Store.ts";
 
@@ -50,23 +51,29 @@ export class StoreCache extends Context.Tag("routing/StoreCache")<StoreCache, {
   static readonly layerMemory = (
     options: { readonly size?: number } = {},
   ): Layer.Layer<StoreCache> =>
-    Layer.sync(this, () => {
-      const entries = new RecentEntries<CachedStore>(options.size ?? defaultSize);
-      const peek = (tenantId: string, storeId: string) => entries.get(keyOf(tenantId, storeId));
-      return {
-        get: (tenantId, storeId) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            const value = peek(tenantId, storeId);
-            if (value === undefined || value.expiresAt > now) return Option.fromNullable(value);
-            entries.delete(keyOf(tenantId, storeId));
-            return Option.none();
-          }),
-        set: (tenantId, storeId, value) =>
-          Effect.sync(() => entries.set(keyOf(tenantId, storeId), value)),
-        peek,
-        tier: () => "memory",
-      };
-    });
+    Layer.effect(
+      this,
+      Effect.map(Effect.clock, (clock) => {
+        const entries = new RecentEntries<CachedStore>(options.size ?? defaultSize);
+        const peek = (tenantId: string, storeId: string) => entries.get(keyOf(tenantId, storeId));
+        return {
+          get: (tenantId, storeId) =>
+            Immediate.suspend(() => {
+              const value = peek(tenantId, storeId);
+              if (value === undefined) return Effect.succeedNone;
+              if (value.expiresAt > clock.unsafeCurrentTimeMillis()) {
+                return Effect.succeedSome(value);
+              }
+              entries.delete(keyOf(tenantId, storeId));
+              return Effect.succeedNone;
+            }),
+          set: (tenantId, storeId, value) =>
+            Effect.sync(() => entries.set(keyOf(tenantId, storeId), value)),
+          peek,
+          tier: () => "memory",
+        };
+      }),
+    );
 }
 
 const defaultSize = 10_000;

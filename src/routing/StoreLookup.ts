@@ -26,7 +26,7 @@ import * as Deadline from "../resilience/Deadline.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
 import * as Immediate from "../resilience/Immediate.ts";
-import { type Refusal, retryAfter } from "../resilience/Refusal.ts";
+import { isRefusal, type Refusal, retryAfter } from "../resilience/Refusal.ts";
 import * as SingleFlight from "../resilience/SingleFlight.ts";
 import type { Store } from "./Store.ts";
 import { type CachedStore, StoreCache } from "./StoreCache.ts";
@@ -136,16 +136,16 @@ const make = (
     const fills = yield* FiberSet.make<void, never>();
     const fork = yield* FiberSet.runtime(fills)<never>();
 
+    const reading = { deadline: options.cacheTimeout };
     const askPlainly = (tenantId: string, storeId: string): Effect.Effect<Cached> =>
-      options.redis.run("redis_get", cache.get(tenantId, storeId)).pipe(
-        Deadline.within(options.cacheTimeout),
-        Effect.match({
-          onSuccess: Option.match({
-            onNone: () => nothing,
-            onSome: (entry): Cached => ({ _tag: "Entry", entry }),
-          }),
-          onFailure: () => unavailable,
-        }),
+      Immediate.suspend(() =>
+        Immediate.match(options.redis.run("redis_get", cache.get(tenantId, storeId), reading), {
+          onSuccess: (found) =>
+            Effect.succeed<Cached>(
+              Option.isNone(found) ? nothing : { _tag: "Entry", entry: found.value },
+            ),
+          onFailure: () => Effect.succeed(unavailable),
+        })
       );
 
     const inSpan = cacheSpan<Cached>(({ _tag }) => results[_tag]);
@@ -242,20 +242,27 @@ const make = (
       );
     };
 
-    const miss = (tenantId: string, storeId: string, cached: Cached) =>
-      read(tenantId, storeId).pipe(
-        Effect.matchEffect({
-          onSuccess: (store) =>
-            cached._tag === "Unavailable"
-              ? Effect.zipRight(
-                fallback("redis_get", "BYPASS"),
-                answer(storeId, store, "BYPASS"),
-              )
-              : answer(storeId, store, "MISS"),
-          onFailure: (failure) =>
-            Effect.flatMap(Clock.currentTimeMillis, (now) => standIn(cached, now, failure)),
-        }),
-      );
+    const miss = (
+      tenantId: string,
+      storeId: string,
+      cached: Cached,
+    ): Effect.Effect<Found, StoreNotFound | StoresUnavailable> => {
+      const fail = (failure: ReadFailure) =>
+        standIn(cached, clock.unsafeCurrentTimeMillis(), failure);
+      // While nobody is on the way to an open MongoDB, nobody needs to set out to be turned away.
+      const refusal = flights.unsafeSize() === 0 ? options.mongodb.unsafeRefuse() : undefined;
+      if (refusal !== undefined) return fail(refusal);
+      return Effect.matchEffect(read(tenantId, storeId), {
+        onSuccess: (store) =>
+          cached._tag === "Unavailable"
+            ? Effect.zipRight(
+              fallback("redis_get", "BYPASS"),
+              answer(storeId, store, "BYPASS"),
+            )
+            : answer(storeId, store, "MISS"),
+        onFailure: fail,
+      });
+    };
 
     const hit = (
       storeId: string,
@@ -279,7 +286,7 @@ const make = (
         const found = hit(storeId, near);
         return isClosed ? found : Effect.zipRight(probe, found);
       }
-      return Effect.flatMap(ask(tenantId, storeId), (cached) => {
+      return Immediate.flatMap(ask(tenantId, storeId), (cached) => {
         if (cached._tag === "Entry" && isFresh(cached.entry, now)) {
           metrics.cacheRequest(tier, "hit");
           return hit(storeId, cached.entry);
@@ -292,11 +299,16 @@ const make = (
     const find = (tenantId: string, storeId: string) =>
       Immediate.suspend(() => look(tenantId, storeId));
 
-    const unavailableFor = (failure: ReadFailure): Effect.Effect<never, StoresUnavailable> =>
-      Effect.flatMap(
-        retryAfter(failure, options.mongodb.breaker),
-        (retryAfter) => Effect.fail(new StoresUnavailable({ retryAfter })),
-      );
+    // Refusals of one moment are one object (an error costs several microseconds); so are these.
+    let last: { readonly failure: ReadFailure; readonly exit: Unavailable } | undefined;
+    const unavailableFor = (failure: ReadFailure): Effect.Effect<never, StoresUnavailable> => {
+      if (last?.failure === failure) return last.exit;
+      return Immediate.flatMap(retryAfter(failure, options.mongodb.breaker), (retryAfter) => {
+        const exit = Exit.fail(new StoresUnavailable({ retryAfter }));
+        if (isRefusal(failure)) last = { failure, exit };
+        return exit;
+      });
+    };
 
     const list = (
       tenantId: string,
@@ -333,3 +345,4 @@ const make = (
   });
 
 type ReadFailure = DependencyFailure | Refusal;
+type Unavailable = Exit.Exit<never, StoresUnavailable>;

@@ -7,25 +7,28 @@
  */
 import { Clock, Effect, Layer, Option } from "effect";
 import { RedisConnection } from "../../connections/Redis.ts";
+import * as Immediate from "../../resilience/Immediate.ts";
 import type { Store } from "../Store.ts";
 import { type CachedStore, keyOf, StoreCache } from "../StoreCache.ts";
 
 /** Keeps stores in Redis. */
 export const layer: Layer.Layer<StoreCache, never, RedisConnection> = Layer.effect(
   StoreCache,
-  Effect.map(RedisConnection, (redis) => ({
+  Effect.zipWith(RedisConnection, Effect.clock, (redis, clock) => ({
     get: (tenantId, storeId) =>
-      redis.run("redis_get", (client) => client.get(keyOf(tenantId, storeId))).pipe(
-        Effect.flatMap((text) =>
-          text === null ? Effect.succeedNone : Effect.map(
-            Clock.currentTimeMillis,
-            (now) => Option.fromNullable(decode(text, tenantId, storeId, now)),
-          )
-        ),
-        Effect.catchAll((failure) =>
-          // Somebody's list or hash under our key: as useless as a damaged value.
-          failure.reason === "WRONGTYPE" ? Effect.succeedNone : Effect.fail(failure)
-        ),
+      Immediate.suspend(() =>
+        Immediate.match(
+          redis.run("redis_get", (client) => client.get(keyOf(tenantId, storeId))),
+          {
+            onSuccess: (text) =>
+              text === null ? Effect.succeedNone : Effect.succeed(Option.fromNullable(
+                decode(text, tenantId, storeId, clock.unsafeCurrentTimeMillis()),
+              )),
+            onFailure: (failure) =>
+              // Somebody's list or hash under our key: as useless as a damaged value.
+              failure.reason === "WRONGTYPE" ? Effect.succeedNone : Effect.fail(failure),
+          },
+        )
       ),
     set: (tenantId, storeId, value) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
