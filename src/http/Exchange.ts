@@ -32,6 +32,8 @@ export const unavailable = (serving: Serving): Problem.ServiceUnavailable =>
 export class Exchange implements Asked, Watched {
   readonly startedAt: number;
   readonly service: boolean;
+  slot: number | undefined;
+  isWatched = false;
   #fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined;
   /** Set while the answer is waited for. */
   #resolve: ((answer: Response) => void) | undefined;
