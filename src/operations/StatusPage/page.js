@@ -40,17 +40,22 @@ const judge = (picture) => {
   const { total, open, halfOpen, manual } = picture;
   const away = picture.dependencies.filter(({ isConnected }) => !isConnected)
     .map(({ name }) => name);
-  const facts = [readiness[picture.readiness] ?? picture.readiness];
+  const isReady = picture.readiness === "ready";
+  const readyOrNot = readiness[picture.readiness] ?? picture.readiness;
+  // What is said above is not said again.
+  const facts = isReady ? [readyOrNot] : [];
   if (open > 0) facts.push(`${plural(open, "breaker")} open`);
   if (halfOpen > 0) facts.push(`${plural(halfOpen, "breaker")} half-open`);
   if (manual > 0) facts.push(`${plural(manual, "breaker")} set by hand`);
   const closed = total - open - halfOpen;
-  facts.push(plural(closed, `${closed < total ? "other " : ""}breaker`) + " closed");
+  if (closed > 0) {
+    facts.push(plural(closed, `${closed < total ? "other " : ""}breaker`) + " closed");
+  }
   const detail = `${facts.join(" · ")}.`;
   const verdict = (kind, summary) => ({ kind, summary, detail });
 
-  if (picture.readiness !== "ready") {
-    return verdict(picture.readiness === "unusable" ? "open" : "half-open", facts[0]);
+  if (!isReady) {
+    return verdict(picture.readiness === "unusable" ? "open" : "half-open", readyOrNot);
   }
   if (open > 0) {
     const isOpen = ({ state }) => state === "open";

@@ -110,7 +110,7 @@ export const rate = ({ state, mode, counts, failureRate, adaptive }) => {
 /** When an open or half-open breaker lets a call through again; "" for a closed one. */
 export const next = (breaker, now) => {
   const { state, openUntil } = breaker;
-  if (state === "half-open") return "Trying a few calls now";
+  if (state === "half-open") return "The next calls are trials";
   if (state !== "open") return "";
   if (openUntil === null) return "Turns every call away until an operator ends it";
   if (openUntil <= now) return `The next call is a trial`;
@@ -121,7 +121,7 @@ export const next = (breaker, now) => {
 const effects = {
   routing: {
     mongodb: "Callers: cached stores as usual, also expired ones; 503 for all else.",
-    redis: "Callers: the same answers, slower, straight from MongoDB.",
+    redis: "Callers: the same answers, slower, as long as MongoDB gives them.",
     jwks: "Callers: as usual with keys known here; 503 with new ones.",
   },
   auth: {
@@ -131,7 +131,7 @@ const effects = {
 };
 
 const tenantEffect =
-  "Callers of this tenant: tokens from the cache, else 503. Other tenants: nothing.";
+  "Callers of this tenant: tokens from the cache, else 503. Other tenants: as usual.";
 
 /** What an open or half-open breaker means for callers; "" for a closed or unknown one. */
 export const effect = (service, { name, state }) => {

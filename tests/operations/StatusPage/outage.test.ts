@@ -97,6 +97,18 @@ describe("StatusPage in an outage", needs("chromium", "redis-server", "secantusd
     assert.match(await viewer.card("mongodb").locator(".changes").innerText(), /closed → open/);
   });
 
+  it("says once that nothing can be served while store and cache are gone", async () => {
+    await using viewer = await browser.open(stage.page);
+    await stage.redis.kill();
+    await stage.breakDown();
+    await viewer.awaitText("#summary", /^Not ready: neither the store nor the cache can be used$/);
+    const detail = await viewer.awaitText("#detail", /^\d breakers? open/);
+    assert.doesNotMatch(detail, /Not ready|\b0 /);
+    await stage.redis.restart();
+    await stage.recover();
+    await viewer.awaitText("#summary", /^All well$/);
+  });
+
   it("has nothing for axe-core to find in any state, light, dark and on a phone", async () => {
     const viewers = [
       await browser.open(stage.page),

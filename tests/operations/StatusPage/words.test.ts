@@ -103,7 +103,7 @@ describe("StatusPage's words", () => {
       "Next trial in 3 s",
       "The next call is a trial",
       "Turns every call away until an operator ends it",
-      "Trying a few calls now",
+      "The next calls are trials",
     ]);
   });
 });
@@ -119,7 +119,7 @@ describe("StatusPage's effect()", () => {
         ["routing", "jwks", /503 with new ones/],
         ["auth", "mongodb", /tenants known here; 503 for others/],
         ["auth", "redis", /the same answers/],
-        ["auth", "token-exchange-ikea", /this tenant.*else 503.*Other tenants: nothing/],
+        ["auth", "token-exchange-ikea", /this tenant.*else 503.*Other tenants: as usual/],
       ] as const
     ) assert.match(open(service, name), like);
     assert.equal(open("routing", "something-new"), "");
