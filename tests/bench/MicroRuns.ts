@@ -132,6 +132,12 @@ const benchmarks: ReadonlyArray<{
         pick("ours"),
         pick("prom-client bound"),
       ),
+      row(
+        "metrics-cost",
+        "all that a request can count ÷ 2 µs",
+        pick("ours whole"),
+        pick("ours whole").map(() => 2_000),
+      ),
     ],
   },
   {
