@@ -9,7 +9,7 @@
 import { setImmediate } from "node:timers";
 import { Effect } from "effect";
 import type { CircuitBreaker, Snapshot, Totals } from "../resilience/CircuitBreaker.ts";
-import { other } from "./MetricFamilies.ts";
+import { escapeLabel, other } from "./MetricFamilies.ts";
 
 type State = ReturnType<CircuitBreaker["unsafeState"]>;
 
@@ -46,9 +46,6 @@ const noTotals: Totals = {
   rejected: 0,
   transitions: [],
 };
-
-const escape = (value: string): string =>
-  value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
 /** Makes the effect that writes the families' page; it remembers what `other` has summed up. */
 export const make = (
@@ -197,11 +194,11 @@ class Page {
   readonly #service: string;
 
   constructor(service: string) {
-    this.#service = escape(service);
+    this.#service = escapeLabel(service);
   }
 
   #labels(name: string): string {
-    return `service="${this.#service}",breaker="${escape(name)}"`;
+    return `service="${this.#service}",breaker="${escapeLabel(name)}"`;
   }
 
   /** Breakers under the label `other` have no series here: their figures cannot be summed up. */

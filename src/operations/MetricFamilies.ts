@@ -5,13 +5,17 @@
  * cell, made once per label set and read only when a scrape asks. Label values are bounded: beyond
  * `maxChildren` all further ones share the child `other`.
  */
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
 
 /** Most children of one label before further values share `other`. */
 const maxChildren = 200;
 
 /** The value of a label that was one too many. */
 export const other = "other";
+
+/** A label's value as it stands between quotes. */
+export const escapeLabel = (value: string): string =>
+  value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
 /** One counter's child: add to `count`. */
 export interface Cell {
@@ -131,34 +135,6 @@ export const gauges = (
     const child = { labels, read };
     children.add(child);
     return () => children.delete(child);
-  };
-};
-
-/** One histogram's child: `observe` takes seconds and costs about 0.5 µs. */
-export interface Observer {
-  readonly observe: (seconds: number) => void;
-}
-
-/** Upper bounds in seconds, from a hit in this process's memory to the longest request. */
-const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
-/** A histogram family of durations; answers a function that makes a child, present with zeros. */
-export const durations = (
-  registry: Registry,
-  name: string,
-  help: string,
-  labelNames: ReadonlyArray<string>,
-): (labels: Labels) => Observer => {
-  const histogram = new Histogram({
-    name,
-    help,
-    labelNames: [...labelNames],
-    buckets,
-    registers: [registry],
-  });
-  return (labels) => {
-    histogram.zero(labels);
-    return histogram.labels(labels);
   };
 };
 

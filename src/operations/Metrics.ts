@@ -10,13 +10,12 @@ import { Registry } from "prom-client";
 import type { Occupancy } from "../resilience/Bulkhead.ts";
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import * as BreakerMetrics from "./BreakerMetrics.ts";
+import * as Durations from "./Durations.ts";
 import {
   type Cell,
   counters,
-  durations,
   gauges,
   keyed,
-  type Observer,
   readCounter,
   readCounters,
   sums,
@@ -85,9 +84,9 @@ export class Metrics extends Context.Tag("operations/Metrics")<Metrics, {
     Layer.effect(
       this,
       Effect.map(CircuitBreakers, ({ breakers }) => {
-        const { registry, ...methods } = make(options);
+        const { text, ...methods } = make(options);
         const page = Effect.zipWith(
-          Effect.promise(() => registry.metrics()),
+          Effect.promise(text),
           BreakerMetrics.make(options, breakers),
           (own, ofBreakers) => joined([new TextEncoder().encode(own), ...ofBreakers]),
         );
@@ -123,7 +122,7 @@ const methods = new Set([
 ]);
 
 interface RouteCells {
-  readonly duration: Observer;
+  readonly duration: Durations.Observer;
   readonly statuses: Map<number, Cell>;
 }
 
@@ -142,11 +141,9 @@ const make = (options: MetricsOptions) => {
     "Requests answered.",
     ["service", "method", "route", "status"],
   );
-  const requestDurations = durations(
-    registry,
+  const requestDurations = Durations.make(
     "http_request_duration_seconds",
     "Time from a request's arrival to its answer.",
-    ["service", "method", "route"],
   );
   const routes = keyed((route) => ({ route, methods: new Map<string, RouteCells>() }));
   /** The two maps are asked with strings the caller holds anyway: nothing is joined per request. */
@@ -157,7 +154,7 @@ const make = (options: MetricsOptions) => {
     // A method is the client's word: unknown ones share a label.
     if (!methods.has(method)) return cellsOf(anyMethod, route);
     const made = {
-      duration: requestDurations({ service, method, route: known.route }),
+      duration: requestDurations.child({ service, method, route: known.route }),
       statuses: new Map<number, Cell>(),
     };
     known.methods.set(method, made);
@@ -193,14 +190,12 @@ const make = (options: MetricsOptions) => {
   }));
   options.caches?.forEach(caches);
 
-  const callDurations = durations(
-    registry,
+  const callDurations = Durations.make(
     "dependency_call_duration_seconds",
     "Time of one attempt at a dependency, also failed ones.",
-    ["dependency", "operation"],
   );
   const calls = keyed((dependency) =>
-    keyed((operation) => callDurations({ dependency, operation }))
+    keyed((operation) => callDurations.child({ dependency, operation }))
   );
   for (const { dependency, operation } of options.calls ?? []) calls(dependency)(operation);
 
@@ -289,7 +284,7 @@ const make = (options: MetricsOptions) => {
   }
 
   return {
-    registry,
+    text: async () => await registry.metrics() + requestDurations.text() + callDurations.text(),
     request: (method: string, route: string, status: number, durationMs: number): void => {
       const cells = cellsOf(method, route);
       const cell = cells.statuses.get(status) ?? statusCell(method, route, cells, status);
