@@ -83,41 +83,43 @@ describe("POST /admin/log-level", () => {
 });
 
 describe("LOG_FORMAT", needs("script"), () => {
-  /** What the program writes to a real terminal from its start to its end. */
+  /** What the program writes to a real terminal when it starts. */
   const onTerminal = async (env: Readonly<Record<string, string>>): Promise<string> => {
     const port = freePort();
     const command = [...fromSource, "--service=routing"].map((word) => `'${word}'`).join(" ");
     const child = new Deno.Command(toolPath("script"), {
-      args: ["--quiet", "--return", "--command", `exec ${command}`, "/dev/null"],
+      args: ["--quiet", "--flush", "--return", "--command", `exec ${command}`, "/dev/null"],
       env: { HOST: "127.0.0.1", PORT: String(port), ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "null",
     }).spawn();
-    const text = new Response(child.stdout).text();
+    let text = "";
+    const read = async () => {
+      const decoder = new TextDecoder();
+      for await (const bytes of child.stdout) text += decoder.decode(bytes, { stream: true });
+    };
+    const all = read();
     try {
-      await eventually(async () => {
-        const answer = await fetch(`http://127.0.0.1:${port}/health/live`);
-        await answer.body?.cancel();
-        return answer.status === 200;
-      }, { within: "20 seconds" });
+      await eventually(() => assert.match(text, /Service listening[^\n]*\n/), {
+        within: "20 seconds",
+      });
     } finally {
       child.kill("SIGTERM");
       await child.status;
+      await all;
       releasePort(port);
     }
-    return await text;
+    return text;
   };
   // deno-lint-ignore no-control-regex -- the terminal's own language
   const colored = /\x1b\[\d+m/;
 
   it("is pretty on a terminal, in color unless NO_COLOR is set", async () => {
     const text = await onTerminal({ NO_COLOR: "" });
-    assert.match(text, /Service listening/);
     assert.doesNotMatch(text, /"msg":"Service listening"/);
     assert.match(text, colored);
     const plain = await onTerminal({ NO_COLOR: "1" });
-    assert.match(plain, /Service listening/);
     assert.doesNotMatch(plain, colored);
   });
 
@@ -166,10 +168,7 @@ describe("a log that nobody reads", () => {
   it("does not keep the program from ending", async () => {
     await using amicis = await start();
     await askUntilDropped(amicis);
-    amicis.signal("SIGTERM");
-    await eventually(async () => {
-      await assert.rejects(amicis.ask("/health/live"));
-    });
+    // It is killed if it has not ended by itself after 10 s.
     assert.equal((await amicis.stop()).code, 0);
   });
 });

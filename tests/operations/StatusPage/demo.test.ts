@@ -16,7 +16,7 @@ class Demo implements AsyncDisposable {
   constructor() {
     const command = `exec '${Deno.execPath()}' run -A --no-check '${demo}'`;
     this.#child = new Deno.Command(toolPath("script"), {
-      args: ["--quiet", "--return", "--command", command, "/dev/null"],
+      args: ["--quiet", "--flush", "--return", "--command", command, "/dev/null"],
       stdin: "null",
       stdout: "piped",
       stderr: "null",
