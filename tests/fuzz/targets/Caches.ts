@@ -149,7 +149,12 @@ export const storeCache: Target = {
 };
 
 const cacheKey = "token:0f3c";
-const token = { accessToken: Redacted.make("t0k3n"), expiresAt: 5e12, validUntil: 6e12 };
+const token = {
+  accessToken: Redacted.make("t0k3n"),
+  issuedAt: 0,
+  expiresAt: 5e12,
+  validUntil: 6e12,
+};
 
 export const tokenCache: Target = {
   name: "token cache",
