@@ -102,10 +102,11 @@ const wrongAnswers = (
   inflictedAt: number,
 ): ReadonlyArray<string> => {
   const legal = answersWithout(fault.harms, fault.allows);
+  const legalBefore = answersWithout([]);
   return samples.flatMap((sample) => {
     // One that was sent before the fault may still have met it.
     const isBefore = sample.at + sample.ms < inflictedAt;
-    const problem = problemOf(sample, isBefore ? calm : legal);
+    const problem = problemOf(sample, isBefore ? legalBefore : legal);
     return problem === undefined ? [] : [`${isBefore ? "before it, " : ""}${problem}`];
   });
 };

@@ -8,7 +8,7 @@ import { isCalm, judge, type Observed, type Result } from "./Result.ts";
 import { plainLaunch, requestTimeout, type TestBed } from "./TestBed.ts";
 
 /** Beyond the services' own deadline, for machines that are busy with other things too. */
-const slack = 2_000;
+const slack = 3_000;
 
 /** How long the services may take to be well again, in milliseconds; figures are in the report. */
 const recoveryLimit = 30_000;
