@@ -9,30 +9,17 @@ import { beforeAll, describe, it } from "@std/testing/bdd";
 import { freePort, releasePort } from "../support/ports.ts";
 import { deployTools, needsTools, parseYaml } from "./support/DeployTools.ts";
 import { Built, containerOf } from "./support/Manifests.ts";
+import { pageNames, root } from "./support/Pages.ts";
 import { inlineCommands, type ShellBlock, shellBlocks } from "./support/ShellBlocks.ts";
 
 const tools = await deployTools();
-const root = new URL("../../", import.meta.url);
 const standIns = new URL("support/stand-ins", import.meta.url).pathname;
 
-async function pagesBelow(folder: string): Promise<ReadonlyArray<string>> {
-  const found: Array<string> = [];
-  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, root))) {
-    if (isDirectory) found.push(...await pagesBelow(`${folder}${name}/`));
-    else if (name.endsWith(".md")) found.push(folder + name);
-  }
-  return found.toSorted();
-}
-
-const pages = [
-  "README.md",
-  "CONTRIBUTING.md",
-  "SECURITY.md",
-  ...await pagesBelow("docs/"),
-];
 const texts = new Map(
   await Promise.all(
-    pages.map(async (page) => [page, await Deno.readTextFile(new URL(page, root))] as const),
+    (await pageNames()).map(async (page) =>
+      [page, await Deno.readTextFile(new URL(page, root))] as const
+    ),
   ),
 );
 

@@ -234,6 +234,40 @@ describe("kubernetes/overlays/production", needsTools(tools.kustomize, tools.pyt
     for (const { spec } of scalers) assert.ok(spec.minReplicas >= 2);
   });
 
+  it("has all that belongs to a service, once for each", async () => {
+    const built = await Built.from(tools, "overlays/production");
+    const kinds = [
+      ...["Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"],
+      ...["NetworkPolicy", "ServiceAccount"],
+    ];
+    for (const kind of kinds) {
+      const names = built.of(kind).map(({ metadata: { name } }) => name).toSorted();
+      assert.deepEqual(names, ["amicis-auth", "amicis-routing"], kind);
+    }
+    assert.equal(built.of("ServiceMonitor").length, 1);
+  });
+
+  it("asks for processor time and memory, bounds memory, and spreads over zones and nodes", async () => {
+    const built = await Built.from(tools, "overlays/production");
+    for (const deployment of built.of("Deployment")) {
+      const { requests, limits } = containerOf(deployment).resources;
+      assert.deepEqual(Object.keys(requests).toSorted(), ["cpu", "memory"]);
+      // A bound of processor time looks like a slow dependency.
+      assert.deepEqual(Object.keys(limits), ["memory"]);
+      const spread = deployment.spec.template.spec.topologySpreadConstraints;
+      assert.deepEqual(
+        spread.map(({ topologyKey, whenUnsatisfiable }) => [
+          topologyKey,
+          whenUnsatisfiable,
+        ]),
+        [
+          ["topology.kubernetes.io/zone", "ScheduleAnyway"],
+          ["kubernetes.io/hostname", "ScheduleAnyway"],
+        ],
+      );
+    }
+  });
+
   it("is refused by the validator with a field that does not exist", async () => {
     const { yaml } = await Built.from(tools, "overlays/production");
     const wrong = yaml.replace("  terminationGracePeriodSeconds:", "  terminationGraceSeconds:");

@@ -5,16 +5,26 @@ const tests = "tests/resilience/";
 
 /** Files whose behaviour shows in the tests of others beside, or instead of, their own. */
 const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
-  BreakerRefusal: ["CircuitBreaker/open", "CircuitBreaker/halfOpen"],
-  BreakerSettings: ["CircuitBreaker/construction"],
+  BreakerContract: ["CircuitBreaker/open"],
+  BreakerExplanation: ["AdaptiveThreshold"],
+  BreakerRefusal: ["CircuitBreaker/open", "CircuitBreaker/halfOpen", "CircuitBreaker/control"],
+  BreakerSettings: ["CircuitBreaker/construction", "AdaptiveThreshold"],
+  BreakerSnapshot: [
+    "CircuitBreaker/open",
+    "CircuitBreaker/counting",
+    "CircuitBreaker/control",
+    "AdaptiveThreshold",
+  ],
   // The costliest last: most mutants fail before.
   BreakerState: [
     "BreakerState",
     "CircuitBreaker/tripping",
     "CircuitBreaker/halfOpen",
     "CircuitBreaker/open",
+    "CircuitBreaker/hasten",
     "CircuitBreaker/control",
     "CircuitBreaker/counting",
+    "AdaptiveThreshold",
     "CircuitBreaker/model",
   ],
   RollingWindow: ["RollingWindow", "CircuitBreaker/counting", "CircuitBreaker/tripping"],
@@ -23,8 +33,10 @@ const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
     "CircuitBreaker/outcomes",
     "CircuitBreaker/halfOpen",
     "CircuitBreaker/open",
+    "CircuitBreaker/hasten",
     "CircuitBreaker/control",
     "CircuitBreaker/counting",
+    "AdaptiveThreshold",
     "CircuitBreaker/model",
   ],
 };

@@ -44,7 +44,11 @@ export interface PodSpec {
   readonly serviceAccountName: string;
   readonly securityContext: Readonly<Record<string, unknown>>;
   readonly topologySpreadConstraints: ReadonlyArray<
-    { readonly labelSelector: { readonly matchLabels: Labels }; readonly whenUnsatisfiable: string }
+    {
+      readonly labelSelector: { readonly matchLabels: Labels };
+      readonly topologyKey: string;
+      readonly whenUnsatisfiable: string;
+    }
   >;
 }
 
