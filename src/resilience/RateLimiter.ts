@@ -50,8 +50,8 @@ export interface RampSettings {
   /** Length of the ramp; 0 for none [30 seconds]. */
   readonly rampFor: Duration.DurationInput;
   /**
-   * How long after the ramp the rate is held to the earlier one and a tenth: those who were turned
-   * away during the outage come again, all on top of the usual calls [30 seconds].
+   * How long after the ramp the rate is held to little more than the earlier one: those who were
+   * turned away during the outage come again, all on top of the usual calls [90 seconds].
    */
   readonly holdFor: Duration.DurationInput;
   /** Share of the earlier rate allowed at first, more than 0 up to 1 [0.1]. */
@@ -63,13 +63,17 @@ export interface RampSettings {
 /** From a tenth of the earlier rate to all of it within 30 s. */
 export const defaultRamp: RampSettings = {
   rampFor: "30 seconds",
-  holdFor: "30 seconds",
+  holdFor: "90 seconds",
   rampFrom: 0.1,
   rampFloor: 1,
 };
 
-/** What is held to after a ramp, as a multiple of the earlier rate: room for more, not for a herd. */
-const holdAt = 1.1;
+/**
+ * What is held to after a ramp, as multiples of the earlier rate, at first and at the end: room for
+ * more, not for a herd. In between it grows with the square of the time, so that where the earlier
+ * rate was measured too low nobody is left to come all at once when the hold ends.
+ */
+const hold = { from: 1.1, to: 1.5 };
 
 /** The rate before an outage is measured over these milliseconds. */
 const window = 10_000;
@@ -209,8 +213,10 @@ class Ramp {
 
   /** What the ramp allows at `now`; a burst is what comes in one second. */
   #limits(now: number): TokenBucket.Limits {
-    const done = this.rampFor === 0 ? 1 : (now - (this.#from ?? now)) / this.rampFor;
-    const share = done >= 1 ? holdAt : this.rampFrom + (1 - this.rampFrom) * Math.max(0, done);
+    const since = now - (this.#from ?? now);
+    const share = since < this.rampFor
+      ? this.rampFrom + (1 - this.rampFrom) * Math.max(0, since / this.rampFor)
+      : hold.from + (hold.to - hold.from) * ((since - this.rampFor) / this.holdFor) ** 2;
     const rate = Math.max(this.rampFloor, this.#before * share);
     return { rate, burst: rate };
   }

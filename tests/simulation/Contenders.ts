@@ -19,8 +19,8 @@ export const adaptive = Amicis.contender(
 /** What the documentation recommends where probes are possible. */
 export const recommended = Amicis.contender(
   "adaptive + probes",
-  "BREAKER_ADAPTIVE=true, BREAKER_OPEN_FOR_MAX=5m, a probe every 3 s",
-  { breaker: { adaptive: true, openForMax: "5 minutes" }, probeEvery: 3_000 },
+  "BREAKER_ADAPTIVE=true, BREAKER_OPEN_FOR_MAX=2m, a probe every 3 s",
+  { breaker: { adaptive: true, openForMax: "2 minutes" }, probeEvery: 3_000 },
 );
 
 export const probes = Amicis.contender(

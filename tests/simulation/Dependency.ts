@@ -82,7 +82,7 @@ export interface Limits {
 export const limited = (random: Rng, limits: Limits, normally = 0.002): Dependency => {
   let upSince = -Infinity;
   let downUntil = -Infinity;
-  let tokens = 0;
+  let tokens = Infinity;
   let refilledAt = 0;
   const isUp = (now: number): boolean => {
     if (!limits.isUp(now)) {

@@ -76,22 +76,24 @@ export const slack = replay(
   shape([60, 0.01, 500], [75, 0.95, 2 * second], [145, 0.08, 500]),
 );
 
-/** Of one region; 40 minutes down, then the restarting tasks overload what they all read from. */
+const crash = { from: 3 * minute, to: 43 * minute };
+
+/** A tenth of a fleet and of its datastore, which gains 1 % of its capacity a second. */
 export const googleCloud: Incident = {
   name: "Google Cloud 2025",
   description:
     "Service Control crashed; when its tasks started again after about 40 minutes, all at once and without backoff, they overloaded the datastore behind them.",
   source: "https://status.cloud.google.com/incidents/ow5i3PPK96RduMcb1SsW",
-  replicas: 50,
+  replicas: 10,
   keys: 1,
-  rate: () => 500,
+  rate: () => 200,
   userRetries: 3,
-  length: 10 * minute + 60 * minute,
-  faults: [{ from: 10 * minute, to: 50 * minute }],
+  length: crash.to + 15 * minute,
+  faults: [crash],
   dependency: (random) =>
     limited(random, {
-      capacity: (_now, upFor) => 500 * Math.min(1.5, 0.5 + 0.01 * upFor / second),
-      isUp: (now) => now < 10 * minute || now >= 50 * minute,
+      capacity: (_now, upFor) => 200 * Math.min(1.5, 0.5 + 0.01 * upFor / second),
+      isUp: (now) => now < crash.from || now >= crash.to,
       collapsesFor: 20 * second,
     }),
 };

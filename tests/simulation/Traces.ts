@@ -130,18 +130,21 @@ export const oneBadTenant = phased(
 
 const fleet = { ...common, replicas: 50, rate: () => 50 * usual, userRetries: 3 };
 
+/** Enough for policies of 1,000 calls a second together to know what is normal. */
+const fleetBefore = 3 * minute;
+
 /** Up again after 2 minutes, with half of its capacity; all of it 40 seconds later. */
 export const herd: Trace = {
   ...fleet,
   name: "recovery that collapses",
   description:
     "50 clients; after 2 minutes the dependency comes up with half of its capacity, gains 2 % a second, and collapses for 10 seconds under more than it can bear. Users come again up to 3 times.",
-  length: before / 3 + 7 * minute,
-  faults: [span(before / 3, 2 * minute)],
+  length: fleetBefore + 7 * minute,
+  faults: [span(fleetBefore, 2 * minute)],
   dependency: (random) =>
     limited(random, {
       capacity: (_now, upFor) => 50 * usual * Math.min(1.5, 0.5 + 0.02 * upFor / second),
-      isUp: (now) => now < before / 3 || now >= before / 3 + 2 * minute,
+      isUp: (now) => now < fleetBefore || now >= fleetBefore + 2 * minute,
       collapsesFor: 10 * second,
     }),
 };
@@ -150,10 +153,10 @@ export const correlated: Trace = {
   ...fleet,
   name: "outage of 50 clients",
   description: "50 clients lose the same dependency for 5 minutes. Users come again up to 3 times.",
-  length: before / 3 + 10 * minute,
-  faults: [span(before / 3, 5 * minute)],
+  length: fleetBefore + 8 * minute,
+  faults: [span(fleetBefore, 5 * minute)],
   dependency: (random) =>
-    failing(random, [{ ...span(before / 3, 5 * minute), failing: 1, failsAfter: 5 }]),
+    failing(random, [{ ...span(fleetBefore, 5 * minute), failing: 1, failsAfter: 5 }]),
 };
 
 export const traces: ReadonlyArray<Trace> = [
