@@ -240,6 +240,7 @@ describe("CircuitBreaker open", () => {
       }
       assert.ok(Math.min(...lengths) >= 30_000 && Math.max(...lengths) <= 33_000);
       assert.ok(Math.min(...lengths) < 30_300 && Math.max(...lengths) > 32_700);
-      assert.ok(new Set(lengths).size > 190);
+      // Of 3,000 whole milliseconds, 200 draws hit 193.6 on average, with a deviation of 2.4.
+      assert.ok(new Set(lengths).size > 170);
     }));
 });
