@@ -29,6 +29,16 @@ describe("classifyExit()", () => {
       Exit.failCause(Cause.parallel(Cause.fail(refusal), Cause.die("bug"))),
       "failure",
     ],
+    [
+      "a refusal beside another failure",
+      Exit.failCause(Cause.parallel(Cause.fail(refusal), Cause.fail("down"))),
+      "failure",
+    ],
+    [
+      "refusals side by side",
+      Exit.failCause(Cause.parallel(Cause.fail(refusal), Cause.fail(refusal))),
+      "neutral",
+    ],
     ["a refusal as a defect", Exit.die(refusal), "failure"],
   ];
   for (const [name, exit, outcome] of cases) {

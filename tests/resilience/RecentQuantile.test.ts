@@ -41,4 +41,22 @@ describe("RecentQuantile", () => {
     assert.ok(recent.value < 11.1);
     assert.ok(recent.weight <= 1_000);
   });
+
+  it("value is the lower of two where the quantile lies between them", () => {
+    const recent = new RecentQuantile(0.5, 1_000);
+    recent.add(10);
+    recent.add(100);
+    assert.ok(recent.value >= 10 && recent.value < 11.1, `value ${recent.value}`);
+  });
+
+  it("weight is halved with the value that fills the memory, not with a later one", () => {
+    const recent = new RecentQuantile(0.5, 4);
+    const weights = Array.from({ length: 6 }, () => {
+      recent.add(10);
+      return recent.weight;
+    });
+    assert.deepEqual(weights, [1, 2, 3, 2, 3, 2]);
+    // What was halved is still known.
+    assert.ok(recent.value >= 10);
+  });
 });

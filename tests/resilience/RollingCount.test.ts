@@ -35,6 +35,7 @@ describe("RollingCount", () => {
     count.clear();
     count.add(5);
     assert.equal(count.total(5), 1);
+    assert.equal(count.total(3_000), 0);
   });
 
   it("counts in the current bucket, and forgets nothing, while time goes back", () => {
