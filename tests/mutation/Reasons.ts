@@ -64,6 +64,48 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Skips the tidying of a registry that has room: the next insertion does it",
   },
   {
+    file: "BreakerRefusal",
+    line: "const leases = state.trials",
+    why: "With a lease that ends now a place is free, so nobody is turned away at that moment",
+  },
+  {
+    file: "BreakerRefusal",
+    line: "leases.length === 0",
+    why: "Half-open turns away only while a trial holds a place",
+  },
+  {
+    file: "BreakerRefusal",
+    line: 'state._tag === "open" && state.mode === "auto"',
+    replacement: "true",
+    why: "Says to the type checker what is always so: a closed breaker turns nobody away",
+  },
+  {
+    file: "RateLimiter",
+    line: "const noLimits",
+    why: "Never read: both settings are always given, if only as not a number",
+  },
+  {
+    file: "RateLimiter",
+    line: "#tokens: TokenBucket.State =",
+    why: "Written with the close that begins a ramp, before anybody takes from it",
+  },
+  {
+    file: "RateLimiter",
+    line: "this.#from !== undefined",
+    replacement: "true",
+    why: "Without a ramp the comparison after it is one with not a number, and false",
+  },
+  {
+    file: "RateLimiter",
+    line: "const done = this.rampFor === 0",
+    why: "Without a ramp its limits are not asked for",
+  },
+  {
+    file: "RateLimiter",
+    line: "const share = done >= 1",
+    why: "Decides about the one instant at which the ramp ends: a tenth more, or not yet",
+  },
+  {
     file: "RollingCount",
     line: "if (index <= this.#index) return ring;",
     why: "In the current bucket there is nothing to move; asked for it, the loop runs no time",
@@ -97,7 +139,7 @@ const reasons: ReadonlyArray<Reason> = [
   },
   {
     file: "RetryAfter",
-    replacement: "Stryker was here!",
+    replacement: '"Stryker was here!"',
     why: "Says to the type checker what is always so: every form has this group",
   },
   {

@@ -5,7 +5,6 @@ const tests = "tests/resilience/";
 
 /** Files whose behaviour shows in the tests of others beside, or instead of, their own. */
 const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
-  BreakerContract: ["CircuitBreaker/open"],
   BreakerExplanation: ["AdaptiveThreshold"],
   BreakerRefusal: ["CircuitBreaker/open", "CircuitBreaker/halfOpen", "CircuitBreaker/control"],
   BreakerSettings: ["CircuitBreaker/construction", "AdaptiveThreshold"],

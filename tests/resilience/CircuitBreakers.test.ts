@@ -214,7 +214,7 @@ describe("CircuitBreakers", () => {
     withRegistry((registry) =>
       Effect.gen(function* () {
         // Looking past so many that must be kept takes longer than a fiber's turn.
-        for (let name = 0; name < 1_999; name += 1) yield* fail(registry, `failed-${name}`, 1);
+        for (let name = 0; name < 799; name += 1) yield* fail(registry, `failed-${name}`, 1);
         yield* succeed(registry, "forgettable");
         const made = yield* Effect.forEach(
           Array.from({ length: 50 }, (_, index) => index),
@@ -222,7 +222,7 @@ describe("CircuitBreakers", () => {
           { concurrency: "unbounded" },
         );
         assert.equal(new Set(made).size, 1);
-      }), { capacity: 2_000 }));
+      }), { capacity: 800 }));
 
   it.effect("snapshots forget a breaker when it was idle for exactly 15 minutes, not before", () =>
     withRegistry((registry) =>

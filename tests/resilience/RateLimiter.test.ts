@@ -259,6 +259,17 @@ describe("RateLimiter.following()", () => {
       assert.equal(yield* admitted(limiter, 1_000), 37);
     }));
 
+  it.effect("measures the last ten seconds, and nothing before them", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make("mongodb", settings);
+      const limiter = yield* RateLimiter.following(breaker);
+      yield* load(limiter, 5_000, 10);
+      yield* load(limiter, 200, 12);
+      yield* outage(breaker);
+      yield* recovery(breaker);
+      assert.equal(yield* admitted(limiter, 1_000), 20);
+    }));
+
   it.effect("measures a process younger than the window by its age", () =>
     Effect.gen(function* () {
       const breaker = yield* CircuitBreaker.make("mongodb", settings);
