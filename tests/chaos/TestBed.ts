@@ -48,7 +48,7 @@ export const requestTimeout = 3_000;
 const settings: Readonly<Record<string, string>> = {
   REQUEST_TIMEOUT: `${requestTimeout}ms`,
   MONGODB_TIMEOUT: "800ms",
-  REDIS_TIMEOUT: "250ms",
+  REDIS_TIMEOUT: "600ms",
   TOKEN_EXCHANGE_TIMEOUT: "800ms",
   RETRY_INITIAL_DELAY: "50ms",
   BREAKER_WINDOW: "3s",

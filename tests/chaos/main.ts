@@ -43,6 +43,9 @@ const main = async (): Promise<number> => {
     return 1;
   }
   const grounds = isShort ? bare : await prepare();
+  // What was taken of the machine is given back also when the run is broken off.
+  const breakOff = () => void grounds.close().finally(() => Deno.exit(130));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, breakOff);
   try {
     await using bed = await TestBed.start({ binary, ...grounds.options });
     const report = await runFaults(bed, {
