@@ -35,6 +35,9 @@ export interface LoadOptions {
   readonly hangAfter: number;
 }
 
+/** Milliseconds between two looks at what is due. */
+const tick = 10;
+
 /** Load that runs until it is stopped. */
 export class Load {
   /** Every request so far, in the order of their ends. */
@@ -45,18 +48,30 @@ export class Load {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #inFlight = new Set<Promise<void>>();
   #sent = 0;
+  #lastTick = performance.now();
+  #longestStall = 0;
   /** Requests that were due while the load rested. */
   #skipped = 0;
   #isPaused = false;
 
   constructor(options: LoadOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.#sendDue(), 10);
+    this.#timer = setInterval(() => this.#sendDue(), tick);
   }
 
   /** Milliseconds since the load began. */
   get now(): number {
     return performance.now() - this.#began;
+  }
+
+  /**
+   * The longest that this process could do nothing since this was last asked, in milliseconds: how
+   * busy the machine is with other things, by which a service cannot be judged.
+   */
+  takeLongestStall(): number {
+    const longest = this.#longestStall;
+    this.#longestStall = 0;
+    return longest;
   }
 
   /** Requests sent so far. */
@@ -88,6 +103,9 @@ export class Load {
   }
 
   #sendDue(): void {
+    const now = performance.now();
+    this.#longestStall = Math.max(this.#longestStall, now - this.#lastTick - tick);
+    this.#lastTick = now;
     if (this.#isPaused) return;
     const due = this.#due() - this.#skipped;
     for (; this.#sent < due; this.#sent++) {

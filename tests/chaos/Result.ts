@@ -17,6 +17,8 @@ export interface Observed {
   readonly samples: ReadonlyArray<Sample>;
   readonly changes: ReadonlyArray<Change>;
   readonly unhandled: ReadonlyArray<string>;
+  /** How often it was tried before, on a machine that stood still meanwhile. */
+  readonly repeats: number;
   /** What went wrong with the fault itself. */
   readonly failures: ReadonlyArray<string>;
   /** The services ended by themselves. */
@@ -30,6 +32,8 @@ export interface Result {
   readonly inflictedAt: number;
   readonly liftedAt: number;
   readonly endedAt: number;
+  /** How often it was tried before, on a machine that stood still meanwhile. */
+  readonly repeats: number;
   /** Requests sent from its begin to its end. */
   readonly requests: number;
   /** How many answers of each kind there were while it lasted. */
@@ -81,6 +85,7 @@ export const judge = (observed: Observed): Result => {
     inflictedAt,
     liftedAt,
     endedAt,
+    repeats: observed.repeats,
     requests: samples.filter(({ at }) => at >= beganAt).length,
     answers: tally(during),
     p50: quantile(0.5),

@@ -21,12 +21,18 @@ export interface SoakOptions extends Pick<RunOptions, "abilities" | "onResult"> 
   readonly rate?: number;
 }
 
-/** A counter that does not say what the load sent. */
-export interface Difference {
+/** A counter beside what the load knows. */
+export interface Comparison {
   readonly counter: string;
+  /** What must have been counted. */
   readonly sent: number;
+  /** Requests that the load gave up, of which nobody knows how they were answered. */
+  readonly unknown: number;
   readonly counted: number;
 }
+
+const isRight = ({ sent, unknown, counted }: Comparison): boolean =>
+  counted >= sent && counted <= sent + unknown;
 
 export interface SoakReport {
   readonly seconds: number;
@@ -38,7 +44,7 @@ export interface SoakReport {
   readonly looks: ReadonlyArray<Look>;
   /** How many counters were compared with the load. */
   readonly counters: number;
-  readonly differences: ReadonlyArray<Difference>;
+  readonly differences: ReadonlyArray<Comparison>;
   readonly violations: ReadonlyArray<string>;
   readonly report: Report;
 }
@@ -85,13 +91,13 @@ export const soak = async (bed: TestBed, options: SoakOptions): Promise<SoakRepo
     },
     looks,
     counters: compared.length,
-    differences: compared.filter(({ sent, counted }) => sent !== counted),
+    differences: compared.filter((one) => !isRight(one)),
     violations: [
       ...report.results.flatMap(({ name, violations }) =>
         violations.map((violation) => `${name}: ${violation}`)
       ),
       ...measures.flatMap((measure) => grown(looks, measure) ?? []),
-      ...compared.filter(({ sent, counted }) => sent !== counted)
+      ...compared.filter((one) => !isRight(one))
         .map(({ counter, sent, counted }) => `${counter} says ${counted} where ${sent} were sent`),
     ],
     report,
@@ -165,8 +171,9 @@ interface Compared {
 
 const compare = (
   { before, after, report, accessLines }: Compared,
-): ReadonlyArray<Difference> => {
+): ReadonlyArray<Comparison> => {
   const { samples, changes } = report;
+  const givenUp = samples.filter(({ label }) => label === noAnswer || label === hang);
   const answered = samples.filter(({ label }) => label !== noAnswer && label !== hang);
   const grownBy = (service: keyof Counters, name: string, labels: Record<string, string>) =>
     (after[service].value(name, labels) ?? 0) - (before[service].value(name, labels) ?? 0);
@@ -175,23 +182,28 @@ const compare = (
       answered,
       ({ service, method, route, label }) => [service, method, route, label.slice(0, 3)].join(" "),
     ),
-    ([counter, sent]): Difference => {
+    ([counter, sent]): Comparison => {
       const [service = "", method = "", route = "", status = ""] = counter.split(" ");
       const labels = { service, method, route, status };
       return {
         counter: `http_requests_total ${counter}`,
         sent: sent.length,
+        unknown:
+          givenUp.filter((one) =>
+            one.service === service && one.method === method && one.route === route
+          ).length,
         counted: grownBy(service as keyof Counters, "http_requests_total", labels),
       };
     },
   );
   const transitions = Array.from(
     Map.groupBy(changes, ({ breaker, from, to }) => `${breaker} ${from} ${to}`),
-    ([counter, seen]): Difference => {
+    ([counter, seen]): Comparison => {
       const [service = "", breaker = "", from = "", to = ""] = counter.split(" ");
       return {
         counter: `circuit_breaker_transitions_total ${counter}`,
         sent: seen.length,
+        unknown: 0,
         counted: grownBy(service as keyof Counters, "circuit_breaker_transitions_total", {
           service,
           breaker,
@@ -204,7 +216,12 @@ const compare = (
   return [
     ...requests,
     ...transitions,
-    { counter: "access lines", sent: answered.length, counted: accessLines },
+    {
+      counter: "access lines",
+      sent: answered.length,
+      unknown: givenUp.length,
+      counted: accessLines,
+    },
   ];
 };
 

@@ -39,6 +39,9 @@ export const line = (result: Result): string =>
       pad(answersOf(result), 34),
       `opened: ${openedOf(result)}`,
     ].join(" "),
+    ...(result.repeats === 0
+      ? []
+      : [`         tried ${result.repeats + 1} times: the machine stood still meanwhile`]),
     ...result.violations.map((violation) => `         ${violation}`),
   ].join("\n");
 
