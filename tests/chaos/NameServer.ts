@@ -30,12 +30,12 @@ export class NameServer implements AsyncDisposable {
     });
   }
 
-  /** Listens on port 53 of the address, to which all names lead. */
-  static async start(address: string): Promise<NameServer> {
+  /** Listens on the address, to which all names lead; resolvers ask port 53. */
+  static async start(address: string, port = 53): Promise<NameServer> {
     const socket = dgram.createSocket("udp4");
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
-      socket.bind(53, address, () => resolve());
+      socket.bind(port, address, () => resolve());
     });
     return new NameServer(socket, address);
   }
