@@ -115,6 +115,15 @@ describe("TcpProxy", () => {
     await assert.rejects(read(conn), Deno.errors.ConnectionReset);
   });
 
+  it("garbage puts as many other bytes in the answer's place", async () => {
+    await proxy.mode("garbage");
+    const conn = await connect();
+    await conn.write(bytes("hello, this is long enough to be told from chance"));
+    const answer = new Uint8Array(128);
+    assert.ok((await conn.read(answer) ?? 0) > 0);
+    assert.ok(!new TextDecoder().decode(answer).includes("hello"));
+  });
+
   it("delay holds the answer back and keeps its order", async () => {
     await proxy.mode({ delay: 60 });
     const conn = await connect();
