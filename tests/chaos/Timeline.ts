@@ -7,7 +7,7 @@ import type { Result } from "./Result.ts";
 export const classes = [
   "as always",
   "from a copy",
-  "refused (503, 502, 401)",
+  "refused",
   "no answer",
 ] as const;
 export type Class = typeof classes[number];
@@ -21,7 +21,7 @@ export interface CountRow {
 
 export interface LatencyRow {
   readonly seconds: number;
-  readonly quantile: "median" | "slowest of a hundred";
+  readonly quantile: "median" | "99th percentile";
   readonly ms: number;
 }
 
@@ -64,7 +64,7 @@ export interface Seen {
 const classOf = ({ label, kind }: Sample): Class => {
   if (/STALE|BYPASS/.test(label)) return "from a copy";
   if (/^200|^404/.test(label)) return "as always";
-  if (/^\d/.test(label) && kind !== "liveness") return "refused (503, 502, 401)";
+  if (/^\d/.test(label) && kind !== "liveness") return "refused";
   return "no answer";
 };
 
@@ -89,7 +89,7 @@ export const timelineOf = ({ samples, changes, results }: Seen, stretch: Stretch
       const at = (share: number) => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
       return sorted.length === 0 ? [] : [
         { seconds, quantile: "median", ms: at(0.5) },
-        { seconds, quantile: "slowest of a hundred", ms: at(0.99) },
+        { seconds, quantile: "99th percentile", ms: at(0.99) },
       ];
     }),
     states: statesOf(changes, stretch).map(({ breaker, state, from, to }) => ({
