@@ -4,7 +4,7 @@
  * of the servers toxiproxy where it is there.
  */
 import { type Collection, type Document, MongoBulkWriteError } from "mongodb";
-import { Amicis } from "../support/Amicis.ts";
+import { Amicis, fromSource } from "../support/Amicis.ts";
 import { MongoServer } from "../support/servers/MongoServer.ts";
 import { Redis } from "../support/servers/Redis.ts";
 import { TcpProxy } from "../support/servers/TcpProxy.ts";
@@ -22,6 +22,8 @@ export interface Launch {
   readonly name: string;
   /** Inside the bed's group with a limit of memory [false]. */
   readonly inMemoryLimit?: boolean;
+  /** From source, so on the very runtime that runs the suite, not on a binary's [false]. */
+  readonly isFromSource?: boolean;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -138,11 +140,12 @@ export class TestBed implements AsyncDisposable {
     await this.#services?.stop();
     const { memoryLimit, network, proxies } = this;
     const prefix = launch.inMemoryLimit === true ? memoryLimit?.prefix ?? [] : [];
+    const program = launch.isFromSource === true ? fromSource : [this.#options.binary];
     const mongodb = `${network.nameOf("mongodb")}:${proxies.mongodb.port}`;
     this.#services = await Amicis.start({
       service: "all",
       // Into the group first: a namespace hides the system's files that say so.
-      program: [...prefix, ...network.within([this.#options.binary])],
+      program: [...prefix, ...network.within(program)],
       hostname: network.services,
       env: {
         ...settings,

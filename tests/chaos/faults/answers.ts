@@ -1,4 +1,5 @@
 /** Answers that are wrong by themselves: fail points, error replies, statuses. */
+import { eventually } from "../../support/eventually.ts";
 import type { TokenBehaviour } from "../../support/servers/TokenEndpoint.ts";
 import type { FailPoint } from "../../support/servers/MongoServer.ts";
 import { type Fault, outage, signOf, strain } from "../Fault.ts";
@@ -91,6 +92,27 @@ const configured = (
   lift: (bed) => bed.redis.command(...lift),
 });
 
+/** The one client that Redis still takes is here, until it is lifted. */
+const fullOfClients = (): Fault => {
+  let guest: Deno.Conn | undefined;
+  return outage("redis", {
+    name: "Redis takes no more clients",
+    family,
+    inflict: async (bed) => {
+      guest = await Deno.connect({ hostname: "127.0.0.1", port: bed.redis.port });
+      await bed.redis.command("CONFIG", "SET", "maxclients", "1");
+      await bed.proxies.redis.drop();
+    },
+    lift: async (bed) => {
+      // While the services knock there is no place for the command that lets them in.
+      await bed.proxies.redis.mode("refuse");
+      guest?.close();
+      await eventually(() => bed.redis.command("CONFIG", "SET", "maxclients", "10000"));
+      await bed.proxies.redis.mode("pass");
+    },
+  });
+};
+
 const redis: ReadonlyArray<Fault> = [
   strain("redis", {
     name: "Redis is out of memory (OOM)",
@@ -132,20 +154,7 @@ const redis: ReadonlyArray<Fault> = [
       ["ACL", "SETUSER", "default", "+@all"],
     ),
   }),
-  outage("redis", {
-    name: "Redis takes no more clients",
-    family,
-    inflict: async (bed) => {
-      await bed.redis.command("CONFIG", "SET", "maxclients", "1");
-      await bed.proxies.redis.drop();
-    },
-    // While the services knock there is no place for the command that lets them in.
-    lift: async (bed) => {
-      await bed.proxies.redis.mode("refuse");
-      await bed.redis.command("CONFIG", "SET", "maxclients", "10000");
-      await bed.proxies.redis.mode("pass");
-    },
-  }),
+  fullOfClients(),
 ];
 
 const behaving = (behaviour: TokenBehaviour): Pick<Fault, "inflict" | "lift"> => ({

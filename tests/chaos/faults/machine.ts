@@ -149,6 +149,8 @@ export const machine: ReadonlyArray<Fault> = [
     },
     shows: [signOf.mongodb],
     needs: ["prlimit"],
+    // A binary made with a denort before 2.9 is not told that it listens no more.
+    launch: { name: "source", isFromSource: true },
     ...noDescriptors(),
   },
   strain("redis", {

@@ -64,12 +64,13 @@ export const processes: ReadonlyArray<Fault> = [
   strain("mongodb", {
     name: "MongoDB comes back without its data",
     family: "processes",
-    // What is not there is not there: 404 is the truth until the data is back.
+    // What is not there is not there: 404 is the truth until the data is back. What was once found
+    // missing has no copy to stand in for it while the data is written.
     allows: {
-      "cached store": ["404"],
-      "cached store again": ["404"],
+      "cached store": ["404", "503"],
+      "cached store again": ["404", "503"],
       "first read": ["404"],
-      "record": ["404", "200 STALE"],
+      "record": ["404", "503"],
       "stores": ["200 empty"],
       "known token": ["404"],
       "new token": ["404"],
