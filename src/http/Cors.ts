@@ -4,6 +4,10 @@
 export interface Cors {
   /** Adds what a browser needs to let the page see this answer. */
   readonly expose: (request: Headers, answer: Headers) => void;
+  /** The part of {@link expose} that is the same for all requests. */
+  readonly exposeToAny: (answer: Headers) => void;
+  /** The rest of it. */
+  readonly exposeToSome: (request: Headers, answer: Headers) => void;
   /** Adds the answer to a preflight for an address with these methods, if `expose` allowed it. */
   readonly permit: (answer: Headers, methods: string) => void;
 }
@@ -21,15 +25,27 @@ const maxAge = "86400";
 export const make = (origins: ReadonlyArray<string>): Cors => {
   const any = origins.includes("*");
   const allowed = new Set(origins.map((origin) => origin.toLowerCase()));
+  const allow = (answer: Headers, origin: string) => {
+    answer.append("access-control-allow-origin", origin);
+    answer.append("access-control-expose-headers", exposedHeaders);
+  };
+  const exposeToAny = (answer: Headers) => {
+    if (any) allow(answer, "*");
+    // With a list the answer depends on who asks, which caches have to be told.
+    else answer.append("vary", "Origin");
+  };
+  const exposeToSome = (request: Headers, answer: Headers) => {
+    if (any) return;
+    const origin = request.get("origin");
+    if (origin !== null && allowed.has(origin.toLowerCase())) allow(answer, origin);
+  };
   return {
     expose: (request, answer) => {
-      const origin = any ? "*" : request.get("origin");
-      // With a list the answer depends on who asks, which caches have to be told.
-      if (!any) answer.append("vary", "Origin");
-      if (origin === null || !(any || allowed.has(origin.toLowerCase()))) return;
-      answer.append("access-control-allow-origin", origin);
-      answer.append("access-control-expose-headers", exposedHeaders);
+      exposeToAny(answer);
+      exposeToSome(request, answer);
     },
+    exposeToAny,
+    exposeToSome,
     permit: (answer, methods) => {
       if (!answer.has("access-control-allow-origin")) return;
       answer.append("access-control-allow-methods", methods);

@@ -12,7 +12,7 @@ import { readJson } from "./Body.ts";
 import type { Watched } from "./InFlight.ts";
 import * as Problem from "./Problem.ts";
 import type { RequestContext } from "./RequestContext.ts";
-import { type Asked, observe, respond, respondProblem } from "./Respond.ts";
+import { type Asked, observe, respond, respondAgain, respondProblem } from "./Respond.ts";
 import type { PathParams } from "./Router.ts";
 import type { Route } from "./RouteTable.ts";
 import { fork, logDefect, type Serving } from "./Serving.ts";
@@ -188,7 +188,8 @@ export class Exchange implements Asked, Watched {
     const { headers, raw } = value;
     const status = value.status ?? route.success.status;
     if (raw !== undefined) {
-      return respond(this, { status, contentType: value.contentType, body: raw, headers });
+      const outcome = { status, contentType: value.contentType, body: raw, headers };
+      return value.isKept ? respondAgain(this, value, outcome) : respond(this, outcome);
     }
     const { contentType, encode } = route.successes.get(status) ?? route.success;
     return respond(this, { status, contentType, body: encode(value.value), headers });

@@ -33,7 +33,8 @@ export const parseQuery = (query: string): QueryParams => {
   // No prototype: the names are the caller's.
   const params: QueryParams = Object.create(null);
   if (query === "") return params;
-  for (const pair of query.split("&")) {
+  const pairs = query.includes("&") ? query.split("&") : [query];
+  for (const pair of pairs) {
     if (pair === "") continue;
     const equals = pair.indexOf("=");
     const name = decode(equals < 0 ? pair : pair.slice(0, equals));

@@ -16,6 +16,7 @@ import {
   type StoreNotFound,
   type StoresUnavailable,
 } from "./StoreLookup.ts";
+import type { CachedStore } from "./StoreCache.ts";
 
 /** Problems are effects that fail with themselves. */
 const unavailable = ({ retryAfter }: StoresUnavailable) => new ServiceUnavailable({ retryAfter });
@@ -32,16 +33,21 @@ const headersOf = ({ source, ageSeconds }: Found): Readonly<Record<string, strin
     ? { "x-cache": source }
     : { "x-cache": source, "age": String(ageSeconds) };
 
-/** A cached route is encoded once: the text that is kept beside it is the text that is sent. */
+/** What callers of a route were sent, by the cache's entry that it was made from. */
+const sent = new WeakMap<CachedStore, Answer.Answer<never>>();
+
+/** A cached route is encoded once: the text that is kept beside its entry is the text that is sent. */
 const routeAnswer = (found: Found): Answer.Answer<typeof Route.Type> => {
   const { entry } = found;
-  const headers = headersOf(found);
-  if (entry?.routeJson !== undefined) return Answer.bytes(entry.routeJson, json, { headers });
+  const known = entry === undefined ? undefined : sent.get(entry);
+  if (known !== undefined) return known;
   const { storeId, backendUrl, backendContext } = found.store;
   const route: typeof Route.Type = { storeId, backendUrl, backendContext };
+  const headers = headersOf(found);
   if (entry === undefined) return Answer.of(route, { headers });
-  entry.routeJson = JSON.stringify(route);
-  return Answer.bytes(entry.routeJson, json, { headers });
+  const answer = Answer.kept(JSON.stringify(route), json, { headers });
+  sent.set(entry, answer);
+  return answer;
 };
 
 /** RFC 8288; relative, so that it holds behind any proxy. */

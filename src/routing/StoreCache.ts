@@ -19,8 +19,6 @@ export interface CachedStore {
   readonly freshUntil: number;
   /** Until then it is kept, for the time when MongoDB fails; never given out by `get` later. */
   readonly expiresAt: number;
-  /** The JSON that callers of the route are sent; kept here from the first time it was made. */
-  routeJson?: string;
 }
 
 /** The tiers of the cache, as in the label `cache` of `cache_requests_total`. */

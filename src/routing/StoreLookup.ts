@@ -40,7 +40,7 @@ export interface Found {
   readonly store: Store;
   readonly source: Source;
   readonly ageSeconds?: number;
-  /** The cache's entry, where that is what the store is from. */
+  /** The cache's entry that it is from, for as long as that is fresh. */
   readonly entry?: CachedStore;
 }
 

@@ -2,45 +2,50 @@
  * Stores in Redis: key `store:{tenantId}:{storeId}`, value JSON with the instants of `CachedStore`,
  * gone by itself at `expiresAt`.
  *
- * Reading is on the hot path, so a value is parsed and looked over by hand rather than by a Schema.
+ * Reading is on the hot path, so a value is parsed and looked over by hand rather than by a Schema,
+ * and only when it is another one than last time.
  * What does not look right is a miss, and the next write replaces it.
  */
 import { Clock, Effect, Layer, Option } from "effect";
 import { RedisConnection } from "../../connections/Redis.ts";
 import * as Immediate from "../../resilience/Immediate.ts";
+import { RecentEntries } from "../RecentEntries.ts";
 import type { Store } from "../Store.ts";
 import { type CachedStore, keyOf, StoreCache } from "../StoreCache.ts";
 
 /** Keeps stores in Redis. */
 export const layer: Layer.Layer<StoreCache, never, RedisConnection> = Layer.effect(
   StoreCache,
-  Effect.zipWith(RedisConnection, Effect.clock, (redis, clock) => ({
-    get: (tenantId, storeId) =>
-      Immediate.suspend(() =>
-        Immediate.match(
-          redis.run("redis_get", (client) => client.get(keyOf(tenantId, storeId))),
-          {
-            onSuccess: (text) =>
-              text === null ? Effect.succeedNone : Effect.succeed(Option.fromNullable(
-                decode(text, tenantId, storeId, clock.unsafeCurrentTimeMillis()),
-              )),
-            onFailure: (failure) =>
-              // Somebody's list or hash under our key: as useless as a damaged value.
-              failure.reason === "WRONGTYPE" ? Effect.succeedNone : Effect.fail(failure),
-          },
-        )
-      ),
-    set: (tenantId, storeId, value) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const rest = Math.ceil(value.expiresAt - now);
-        // Redis refuses an expiry of 0; what has expired is not worth a write.
-        if (!(rest >= 1)) return Effect.void;
-        return redis.run("redis_set", (client) =>
-          client.set(keyOf(tenantId, storeId), encode(tenantId, storeId, value), "PX", rest));
-      }),
-    peek: () => undefined,
-    tier: () => "redis",
-  })),
+  Effect.zipWith(RedisConnection, Effect.clock, (redis, clock) => {
+    const decodeOnce = makeDecoder();
+    return {
+      get: (tenantId, storeId) =>
+        Immediate.suspend(() =>
+          Immediate.match(
+            redis.run("redis_get", (client) => client.get(keyOf(tenantId, storeId))),
+            {
+              onSuccess: (text) =>
+                text === null ? Effect.succeedNone : Effect.succeed(Option.fromNullable(
+                  decodeOnce(text, tenantId, storeId, clock.unsafeCurrentTimeMillis()),
+                )),
+              onFailure: (failure) =>
+                // Somebody's list or hash under our key: as useless as a damaged value.
+                failure.reason === "WRONGTYPE" ? Effect.succeedNone : Effect.fail(failure),
+            },
+          )
+        ),
+      set: (tenantId, storeId, value) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const rest = Math.ceil(value.expiresAt - now);
+          // Redis refuses an expiry of 0; what has expired is not worth a write.
+          if (!(rest >= 1)) return Effect.void;
+          return redis.run("redis_set", (client) =>
+            client.set(keyOf(tenantId, storeId), encode(tenantId, storeId, value), "PX", rest));
+        }),
+      peek: () => undefined,
+      tier: () => "redis",
+    };
+  }),
 );
 
 /** Both names are in the value, so that one copied to another key is not taken for that key's. */
@@ -62,6 +67,29 @@ const encode = (
       location: store.value.location,
     },
   });
+
+/** How many keys' values are remembered as they were decoded last. */
+const remembered = 1_000;
+
+/**
+ * A decoder that parses what it finds under a key once, for as long as it finds the same text there:
+ * an equal text means an equal entry, and comparing is a hundredth of parsing. Redis is asked each
+ * time all the same, so nothing is ever believed longer than it is there.
+ */
+const makeDecoder = () => {
+  const last = new RecentEntries<{ readonly text: string; readonly entry: CachedStore }>(
+    remembered,
+  );
+  return (text: string, tenantId: string, storeId: string, now: number) => {
+    const key = keyOf(tenantId, storeId);
+    const known = last.get(key);
+    if (known?.text === text) return known.entry.expiresAt > now ? known.entry : undefined;
+    const entry = decode(text, tenantId, storeId, now);
+    if (entry === undefined) last.delete(key);
+    else last.set(key, { text, entry });
+    return entry;
+  };
+};
 
 const decode = (
   text: string,
