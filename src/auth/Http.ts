@@ -14,6 +14,7 @@ import {
 } from "../http/Problem.ts";
 import * as RateLimit from "../http/RateLimit.ts";
 import type { RequestContext } from "../http/RequestContext.ts";
+import * as Immediate from "../resilience/Immediate.ts";
 import { AuthApi, unavailableSentence } from "./Api.ts";
 import type { ExchangeFailure } from "./ExchangeFailure.ts";
 import type { Tenant } from "./Tenant.ts";
@@ -65,15 +66,13 @@ export const authHandlers = ({ onRateLimited = () => {} }: Options = {}) =>
 
     /** Only known tenants get here, so nobody can fill the limiter with made-up names. */
     const admit = (context: RequestContext) => ({ tenantId }: Tenant) =>
-      Effect.suspend((): Effect.Effect<void, TooManyRequests> => {
+      Immediate.suspend((): Effect.Effect<void, TooManyRequests> => {
         const decision = limiter.unsafeTake(tenantId);
         if (!decision.allowed) {
           onRateLimited();
           return RateLimit.refusal(decision);
         }
-        for (const [name, value] of Object.entries(RateLimit.headers(decision))) {
-          context.addHeader(name, value);
-        }
+        RateLimit.addHeaders(context, decision);
         return Effect.void;
       });
 
@@ -81,12 +80,13 @@ export const authHandlers = ({ onRateLimited = () => {} }: Options = {}) =>
       auth: {
         exchange: ({ payload, context }) => {
           const { tenantId, token } = split(payload.userToken);
-          return exchange(tenantId, token, admit(context)).pipe(
-            Effect.map(({ accessToken, expiresIn, tenant }) =>
-              Answer.of({ accessToken: Redacted.value(accessToken), expiresIn, tenant }, noStore)
-            ),
-            Effect.catchAll(toProblem),
-          );
+          return Immediate.match(exchange(tenantId, token, admit(context)), {
+            onSuccess: ({ accessToken, expiresIn, tenant }) =>
+              Effect.succeed(
+                Answer.of({ accessToken: Redacted.value(accessToken), expiresIn, tenant }, noStore),
+              ),
+            onFailure: toProblem,
+          });
         },
       },
     });

@@ -10,6 +10,7 @@ import { Context, Data, Duration, Effect, Layer, Option } from "effect";
 import { fallbackUsed } from "../operations/Events.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
+import * as Immediate from "../resilience/Immediate.ts";
 import { clockOf, monotonicMillis } from "../resilience/Monotonic.ts";
 import { type Refusal, retryAfter } from "../resilience/Refusal.ts";
 import * as SingleFlight from "../resilience/SingleFlight.ts";
@@ -96,6 +97,7 @@ const noRetry = () => false;
 const make = (options: Options) =>
   Effect.gen(function* () {
     const repository = yield* TenantRepository;
+    const clock = yield* Effect.clock;
     const fallback = fallbackUsed({ fallback: options.onFallback ?? (() => {}) });
     const flights = yield* SingleFlight.make<string, Option.Option<Tenant>, TenantsUnavailable>();
     const freshFor = Duration.toMillis(options.freshFor ?? "60 seconds");
@@ -153,8 +155,8 @@ const make = (options: Options) =>
     return Tenants.of({
       unsafeSizes: () => ({ tenants: copies.size, unknown: unknown.size }),
       find: (tenantId) =>
-        Effect.withFiberRuntime((fiber) => {
-          const now = monotonicMillis(clockOf(fiber));
+        Immediate.suspend(() => {
+          const now = monotonicMillis(clock);
           const copy = copies.get(tenantId);
           if (copy !== undefined && now < copy.freshUntil) {
             return Effect.succeed(Option.some(copy.tenant));

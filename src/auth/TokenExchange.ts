@@ -20,8 +20,11 @@ import { cacheSpan, under } from "../operations/Tracing.ts";
 import type { Keyed } from "../resilience/Bulkhead.ts";
 import type { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import * as Deadline from "../resilience/Deadline.ts";
+import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
+import * as Immediate from "../resilience/Immediate.ts";
 import type { InvalidPolicy } from "../resilience/InvalidPolicy.ts";
+import type { Refusal } from "../resilience/Refusal.ts";
 import * as SingleFlight from "../resilience/SingleFlight.ts";
 import {
   type AskFailure,
@@ -119,6 +122,7 @@ const make = (
 > =>
   Effect.gen(function* () {
     const provider = yield* IdentityProvider;
+    const clock = yield* Effect.clock;
     const tenants = yield* Tenants;
     const cache = yield* TokenCache;
     const guards = yield* TenantGuards.make(options, provider.reach);
@@ -127,26 +131,29 @@ const make = (
     const fork = yield* FiberSet.runtime(writes)<never>();
     const { redis, onLookup, onFallback = () => {} } = options;
     const fallback = fallbackUsed({ fallback: onFallback });
-    const cacheTimeout = options.cacheTimeout ?? "250 millis";
+    const reading = { deadline: options.cacheTimeout ?? "250 millis" };
+
+    /** What the cache holds that can be given out now. */
+    const look = (tenantId: string, token: Redacted.Redacted<string>) => {
+      const get = cache.get(tenantId, token);
+      return Immediate.flatMap(
+        redis === undefined ? get : redis.run("redis_get", get, reading),
+        (found) =>
+          Effect.succeed(
+            Option.flatMap(found, (token) => usable(token, clock.unsafeCurrentTimeMillis())),
+          ),
+      );
+    };
 
     /** A cache that fails holds nothing. */
-    const recallPlainly = (tenantId: string, token: Redacted.Redacted<string>) => {
-      const get = cache.get(tenantId, token);
-      return (redis === undefined
-        ? get
-        : Deadline.within(cacheTimeout)(redis.run("redis_get", get))).pipe(
-          Effect.catchAll((failure) =>
-            Effect.as(
-              Effect.logDebug("Token cache not used", { error: failure.message }),
-              Option.none<CachedToken>(),
-            )
-          ),
-          Effect.zipWith(
-            Clock.currentTimeMillis,
-            (found, now) => Option.flatMap(found, (token) => usable(token, now)),
-          ),
-        );
-    };
+    const notUsed = (failure: DependencyFailure | Refusal) =>
+      Effect.as(
+        Effect.logDebug("Token cache not used", { error: failure.message }),
+        Option.none<Issued>(),
+      );
+
+    const recallPlainly = (tenantId: string, token: Redacted.Redacted<string>) =>
+      Effect.catchAll(Effect.suspend(() => look(tenantId, token)), notUsed);
 
     const inSpan = cacheSpan<Option.Option<Issued>>(Option.match({
       onNone: () => "miss",
@@ -183,11 +190,16 @@ const make = (
         );
       });
 
-    const issue = (tenant: Tenant, token: Redacted.Redacted<string>) => {
+    /** One run for all who bring this token now, after another look at the cache. */
+    const issueOnce = (
+      tenant: Tenant,
+      token: Redacted.Redacted<string>,
+      recalled: Effect.Effect<Option.Option<Issued>>,
+    ) => {
       const { tenantId } = tenant;
       return flights.run(
         keyOf(tenantId, token),
-        Effect.flatMap(recall(tenantId, token), (found) => {
+        Effect.flatMap(recalled, (found) => {
           onLookup?.(Option.isSome(found) ? "hit" : "miss");
           if (Option.isSome(found)) return Effect.succeed(found.value);
           return Effect.tap(
@@ -198,8 +210,27 @@ const make = (
       );
     };
 
+    /**
+     * Most tokens are in the cache, and a look into it needs no fiber and nobody to share it with. A
+     * miss looks once more inside of the shared run: the token may have been exchanged meanwhile.
+     */
+    const issue = (tenant: Tenant, token: Redacted.Redacted<string>) => {
+      const { tenantId } = tenant;
+      if (options.spans !== undefined) return issueOnce(tenant, token, recall(tenantId, token));
+      return Immediate.suspend(() =>
+        Immediate.match(look(tenantId, token), {
+          onSuccess: (found): Effect.Effect<Issued, AskFailure> => {
+            if (Option.isNone(found)) return issueOnce(tenant, token, recall(tenantId, token));
+            onLookup?.("hit");
+            return Effect.succeed(found.value);
+          },
+          onFailure: (failure) => issueOnce(tenant, token, notUsed(failure)),
+        })
+      );
+    };
+
     const exchangeOf = (tenant: Tenant, token: Redacted.Redacted<string>) =>
-      Effect.matchEffect(issue(tenant, token), {
+      Immediate.match(issue(tenant, token), {
         onFailure: (failure) => tell(tenant.tenantId, failure),
         onSuccess: ({ accessToken, expiresIn }) =>
           Effect.succeed({
@@ -216,19 +247,29 @@ const make = (
         token: Redacted.Redacted<string>,
         admit?: (tenant: Tenant) => Effect.Effect<void, E>,
       ) =>
-        Effect.matchEffect(tenants.find(tenantId), {
-          onFailure: ({ message, retryAfter }) => unavailable(message, retryAfter),
-          onSuccess: (found): Effect.Effect<ExchangedToken, ExchangeFailure | E> => {
-            if (Option.isNone(found)) return new UnknownTenant({ tenantId });
-            const exchanged = exchangeOf(found.value, token);
-            return admit === undefined ? exchanged : Effect.zipRight(admit(found.value), exchanged);
-          },
-        }).pipe(
-          Effect.tapError((failure) =>
-            failure instanceof ExchangeUnavailable
-              ? fallback(operation, "503", { tenantId, error: failure.reason })
-              : Effect.void
-          ),
+        Immediate.suspend(() =>
+          Immediate.match(
+            Immediate.match(tenants.find(tenantId), {
+              onFailure: ({ message, retryAfter }) => unavailable(message, retryAfter),
+              onSuccess: (found): Effect.Effect<ExchangedToken, ExchangeFailure | E> => {
+                if (Option.isNone(found)) return new UnknownTenant({ tenantId });
+                const tenant = found.value;
+                return admit === undefined
+                  ? exchangeOf(tenant, token)
+                  : Immediate.flatMap(admit(tenant), () => exchangeOf(tenant, token));
+              },
+            }),
+            {
+              onSuccess: Effect.succeed,
+              onFailure: (failure): Effect.Effect<never, ExchangeFailure | E> =>
+                failure instanceof ExchangeUnavailable
+                  ? Effect.zipRight(
+                    fallback(operation, "503", { tenantId, error: failure.reason }),
+                    Effect.fail(failure),
+                  )
+                  : Effect.fail(failure),
+            },
+          )
         ),
     });
   });

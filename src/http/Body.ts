@@ -3,6 +3,7 @@
  * at once, else while it comes in), its encoding, and how deep it nests.
  */
 import { Effect } from "effect";
+import * as Immediate from "../resilience/Immediate.ts";
 import { type AnyProblem, BadRequest, PayloadTooLarge, UnsupportedMediaType } from "./Problem.ts";
 
 /** Deepest nesting of arrays and objects that is parsed. */
@@ -61,7 +62,7 @@ const incomplete = () => new BadRequest({ error: "Request body is incomplete" })
 
 /** The server below reads no more than the announced length. */
 const readKnown = (request: Request): Effect.Effect<Uint8Array, AnyProblem> =>
-  Effect.async((resume) => {
+  new Immediate.Wait((resume) => {
     request.bytes().then(
       (bytes) => resume(Effect.succeed(bytes)),
       () => resume(incomplete()),

@@ -162,7 +162,7 @@ export class Exchange implements Asked, Watched {
     if (route.payload === null) return route.handler(input);
     const decode = route.payload;
     this.#readingBody = true;
-    return Effect.flatMap(readJson(request, this.serving.maxBodyBytes), (json) => {
+    return Immediate.flatMap(readJson(request, this.serving.maxBodyBytes), (json) => {
       this.#readingBody = false;
       const payload = decode(json);
       if (Problem.isProblem(payload)) return payload;

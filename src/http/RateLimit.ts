@@ -10,6 +10,7 @@ import { type Clock, Context, Duration, Effect, Layer } from "effect";
 import { monotonicMillis } from "../resilience/Monotonic.ts";
 import * as Gate from "./Gate.ts";
 import { TooManyRequests } from "./Problem.ts";
+import type { RequestContext } from "./RequestContext.ts";
 
 /** Rates of all keys. */
 export interface Options {
@@ -114,6 +115,13 @@ export const headers = (decision: Decision): Record<string, string> => ({
   "ratelimit-reset": String(decision.resetSeconds),
 });
 
+/** Adds {@link headers} to whatever will be answered. */
+export const addHeaders = (context: RequestContext, decision: Decision): void => {
+  context.addHeader("ratelimit-limit", String(decision.limit));
+  context.addHeader("ratelimit-remaining", String(decision.remaining));
+  context.addHeader("ratelimit-reset", String(decision.resetSeconds));
+};
+
 /** The 429 of a call that was not allowed. */
 export const refusal = (decision: Decision): TooManyRequests =>
   new TooManyRequests({ retryAfter: decision.retryAfter, headers: headers(decision) });
@@ -129,8 +137,6 @@ export const gate = (limiter: RateLimiter["Type"], onRefused: () => void = () =>
       onRefused();
       return refusal(decision);
     }
-    context.addHeader("ratelimit-limit", String(decision.limit));
-    context.addHeader("ratelimit-remaining", String(decision.remaining));
-    context.addHeader("ratelimit-reset", String(decision.resetSeconds));
+    addHeaders(context, decision);
     return undefined;
   });
