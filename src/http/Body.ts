@@ -23,7 +23,7 @@ export const readJson = (
     if (length > maxBytes) return new PayloadTooLarge();
     if (length === 0) return missing();
     return isAcceptable(headers)
-      ? Effect.flatMap(readKnown(request), parse)
+      ? Immediate.flatMap(readKnown(request), parse)
       : new UnsupportedMediaType();
   }
   const isChunked = headers.get("transfer-encoding") !== null;
@@ -121,6 +121,8 @@ const parse = (bytes: Uint8Array): Effect.Effect<unknown, BadRequest> => {
 
 /** Counts brackets outside strings; what is not JSON at all is found by the parser. */
 export const depthExceeds = (text: string, limit: number): boolean => {
+  // Most bodies have fewer brackets than that in all, which is quickly seen.
+  if (openings(text, "{", limit) + openings(text, "[", limit) <= limit) return false;
   let depth = 0;
   let inString = false;
   for (let i = 0; i < text.length; i++) {
@@ -138,4 +140,14 @@ export const depthExceeds = (text: string, limit: number): boolean => {
     }
   }
   return false;
+};
+
+/** How often the bracket occurs, counted to one beyond the limit at most. */
+const openings = (text: string, bracket: string, limit: number): number => {
+  let count = 0;
+  for (let at = text.indexOf(bracket); at >= 0 && count <= limit;) {
+    count++;
+    at = text.indexOf(bracket, at + 1);
+  }
+  return count;
 };
