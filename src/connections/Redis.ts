@@ -5,13 +5,14 @@
  * no connection every call fails at once: Redis is a cache, and waiting for a cache is a loss.
  */
 import { Context, Duration, Effect, Layer, Queue, Redacted, type Scope } from "effect";
-import { Redis, type RedisOptions as DriverOptions } from "ioredis";
+import { type Redis, type RedisOptions as DriverOptions } from "ioredis";
 import {
   type DependencyFailure,
   PermanentFailure,
   TransientFailure,
 } from "../resilience/DependencyFailure.ts";
 import * as Immediate from "../resilience/Immediate.ts";
+import { BatchingRedis } from "./BatchingRedis.ts";
 import { CallDeadlines } from "./CallDeadlines.ts";
 import { delayOf, maxDelay } from "./Reconnect.ts";
 import { dependency, fromRedis } from "./RedisFailure.ts";
@@ -125,7 +126,7 @@ const make = Effect.fnUntraced(function* (options: RedisOptions) {
 
 /** A client that connects in the background, and is closed with the scope. */
 const openClient = Effect.fnUntraced(function* (settings: ClientOptions) {
-  const client = new Redis(settings);
+  const client = new BatchingRedis(settings);
   // Without a listener ioredis prints errors to the console; whoever cares adds another. The
   // promise of `connect` tells the same errors again.
   client.on("error", () => {});
