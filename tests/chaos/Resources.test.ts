@@ -5,8 +5,8 @@ import { grown, type Look, look, slopeOf } from "./Resources.ts";
 
 const looks = (memory: (seconds: number) => number): ReadonlyArray<Look> =>
   Array.from({ length: 100 }, (_, index) => ({
-    seconds: index * 2,
-    memory: memory(index * 2),
+    seconds: index * 20,
+    memory: memory(index * 20),
     handles: 40,
     sockets: 20,
   }));
@@ -37,9 +37,11 @@ describe("slopeOf()", () => {
 describe("grown()", () => {
   it("passes over what breathes and over warming up, and tells what grows", () => {
     assert.equal(grown(looks((seconds) => 100 + 10 * Math.sin(seconds)), "memory"), undefined);
-    assert.equal(grown(looks((seconds) => seconds < 40 ? 50 : 100), "memory"), undefined);
+    assert.equal(grown(looks((seconds) => seconds < 400 ? 50 : 100), "memory"), undefined);
+    const sockets = looks(() => 100).map((one, index) => ({ ...one, sockets: index }));
+    assert.equal(grown(sockets, "sockets"), "sockets grew from 37.0 to 87.0");
     assert.equal(
-      grown(looks((seconds) => 100 + seconds), "memory"),
+      grown(looks((seconds) => 100 + seconds / 10), "memory"),
       "memory grew from 174.0 to 274.0",
     );
   });

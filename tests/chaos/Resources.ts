@@ -48,13 +48,15 @@ export const medianOf = (looks: ReadonlyArray<Look>, measure: Measure): number =
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
 };
 
+/** A heap is as large as it gets after some ten minutes; what it may grow until then, in MiB. */
+const warmUp = { seconds: 600, memory: 64 };
+
 /** How much a measure may grow from the second quarter of a run to its last and still be flat. */
-const tolerance: Readonly<Record<Measure, (level: number) => number>> = {
-  // Half-empty pages of the heap come and go.
-  memory: (level) => level * 0.2,
+const tolerance = (measure: Measure, level: number, seconds: number): number => {
   // Connections of the pools, which breathe with the load.
-  handles: () => 16,
-  sockets: () => 16,
+  if (measure !== "memory") return 16;
+  // Half-empty pages of the heap come and go.
+  return level * 0.2 + (seconds < warmUp.seconds ? warmUp.memory : 0);
 };
 
 /** The first quarter of a run is its warming up; what grew after it is told. */
@@ -62,7 +64,7 @@ export const grown = (looks: ReadonlyArray<Look>, measure: Measure): string | un
   const quarter = Math.floor(looks.length / 4);
   const before = medianOf(looks.slice(quarter, 2 * quarter), measure);
   const after = medianOf(looks.slice(3 * quarter), measure);
-  return after - before <= tolerance[measure](before)
+  return after - before <= tolerance(measure, before, looks.at(-1)?.seconds ?? 0)
     ? undefined
     : `${measure} grew from ${before.toFixed(1)} to ${after.toFixed(1)}`;
 };
