@@ -1,7 +1,7 @@
 /** Tables in Markdown, of what the policies did in a trace and of the targets. */
 import type { Measures } from "./Measures.ts";
 import { median } from "./Measures.ts";
-import type { Verdict } from "./Targets.ts";
+import type { Target, Verdict } from "./Targets.ts";
 import type { Trace } from "./Trace.ts";
 
 export interface Row {
@@ -55,14 +55,15 @@ export const traceTable = (trace: Trace, rows: ReadonlyArray<Row>): string => {
 const figure = (value: number): string =>
   Number.isInteger(value) ? String(value) : value.toFixed(2);
 
+const limit = ({ atLeast, atMost }: Target): string =>
+  atLeast === undefined ? `≤ ${atMost}` : `${atLeast}–${atMost}`;
+
 export const targetTable = (verdicts: ReadonlyArray<Verdict>): string =>
   table(
     ["target", "limit", "median", "largest", ""],
     verdicts.map(({ target, median, worst, holds }) => [
       target.name,
-      `${
-        target.atLeast === undefined ? "≤" : `${target.atLeast}–`
-      } ${target.atMost} (${target.judged})`,
+      `${limit(target)} (${target.judged})`,
       figure(median),
       figure(worst),
       holds ? "reached" : "**missed**",
