@@ -66,13 +66,14 @@ describe("serve() answers", () => {
       assert.equal(sold.by, "ann");
     }).pipe(Effect.provide(FetchHttpClient.layer)));
 
-  it.live("nosniff and CORS on every answer, errors and unknown paths included", () =>
+  it.live("nosniff, a policy and CORS on every answer, errors and unknown paths included", () =>
     Effect.gen(function* () {
       const { url } = yield* openAlone();
       for (const path of ["/items/x", "/items", "/nowhere", "/die", "/text"]) {
         const { headers } = yield* get(`${url}${path}`);
         assert.equal(headers.get("x-content-type-options"), "nosniff", path);
         assert.equal(headers.get("access-control-allow-origin"), "*", path);
+        assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'; /, path);
         assert.match(headers.get("x-correlation-id") ?? "", uuid, path);
       }
     }));
