@@ -77,7 +77,7 @@ export const andThen = <A, E, R, B, E2, R2>(
         try {
           after = andThen(rest, next);
         } catch (defect) {
-          after = Effect.die(defect);
+          after = Exit.die(defect);
         }
         if (after instanceof Wait) (after as Wait<B, E2, R | R2>).start(resume);
         else resume(after);

@@ -17,6 +17,7 @@ import * as CircuitBreaker from "../../src/resilience/CircuitBreaker.ts";
 import * as Deadline from "../../src/resilience/Deadline.ts";
 import { PermanentFailure, TransientFailure } from "../../src/resilience/DependencyFailure.ts";
 import * as Guard from "../../src/resilience/Guard.ts";
+import * as Immediate from "../../src/resilience/Immediate.ts";
 import * as RateLimiter from "../../src/resilience/RateLimiter.ts";
 import * as Retry from "../../src/resilience/Retry.ts";
 import * as RetryBudget from "../../src/resilience/RetryBudget.ts";
@@ -375,6 +376,31 @@ describe("Guard", () => {
       yield* runToEnd(effect);
       yield* runToEnd(effect);
       assert.equal(seen.runs, 6);
+    }));
+
+  it.effect("run() begun outside of a fiber counts, retries and refuses as in one", () =>
+    Effect.gen(function* () {
+      const { breaker, guard } = yield* setUp({ minimumRequests: 100, consecutiveFailures: 5 });
+      const ends: Array<Exit.Exit<string, TransientFailure>> = [
+        Exit.succeed("a"),
+        Exit.fail(transient()),
+      ];
+      const call = new Immediate.Wait<string, TransientFailure, never>((resume) =>
+        resume(ends.shift() ?? Exit.succeed("again"))
+      );
+      const run = () => Immediate.begin(guard.run(operation, call));
+      // What is left of a wait is run in a fiber, as the server does when it is no result.
+      assert.equal(yield* run(), "a");
+      const fiber = yield* Effect.fork(run());
+      yield* settle;
+      yield* TestClock.adjust("200 millis");
+      assert.equal(yield* Fiber.join(fiber), "again");
+      const { counts } = yield* breaker.snapshot;
+      assert.deepEqual([counts.totalSuccesses, counts.totalFailures], [2, 1]);
+      yield* breaker.control("open");
+      assert.equal((yield* Effect.flip(run()))._tag, "CircuitOpen");
+      assert.equal(guard.unsafeRefuse()?._tag, "CircuitOpen");
+      assert.equal((yield* breaker.snapshot).rejected, 2);
     }));
 
   it.effect("run() loses nothing under hundreds of fibers interrupted at random", () =>

@@ -1,6 +1,6 @@
 /** First steps without a fiber: when they are taken, and what is left of an effect afterwards. */
 import assert from "node:assert/strict";
-import { Effect, Exit } from "effect";
+import { Effect, Exit, Fiber } from "effect";
 import * as Immediate from "../../src/resilience/Immediate.ts";
 import { describe, it } from "../support/it.ts";
 
@@ -55,5 +55,70 @@ describe("match()", () => {
         Immediate.match(Immediate.suspend(() => Exit.die("bug")), sides),
       );
       assert.deepEqual(exit, Exit.die("bug"));
+    }));
+});
+
+/** A wait that the test ends. */
+const waiting = () => {
+  const ends: Array<(exit: Exit.Exit<number, string>) => void> = [];
+  const wait = new Immediate.Wait<number, string, never>((resume) => ends.push(resume));
+  return { wait, end: (exit: Exit.Exit<number, string>) => ends.forEach((resume) => resume(exit)) };
+};
+
+/** Starts what is left of an effect, as a server does; answers where its end will be. */
+const started = (effect: Effect.Effect<unknown, unknown>) => {
+  const seen: { exit: Exit.Exit<unknown, unknown> | undefined } = { exit: undefined };
+  assert.ok(effect instanceof Immediate.Wait);
+  effect.start((rest) => {
+    seen.exit = Immediate.resultOf(rest);
+  });
+  return seen;
+};
+
+describe("Wait", () => {
+  it("goes on without a fiber, through all that follows it", () => {
+    const { wait, end } = waiting();
+    const all = Immediate.flatMap(
+      Immediate.suspend(() => Immediate.flatMap(wait, (n) => Exit.succeed(n + 1))),
+      (n) => Exit.succeed(`got ${n}`),
+    );
+    const seen = started(all);
+    assert.equal(seen.exit, undefined);
+    end(Exit.succeed(1));
+    assert.deepEqual(seen.exit, Exit.succeed("got 2"));
+  });
+
+  it("waits again where a later step does, and passes a failure on", () => {
+    const [first, second] = [waiting(), waiting()];
+    const seen = started(Immediate.flatMap(first.wait, () => second.wait));
+    first.end(Exit.succeed(1));
+    assert.equal(seen.exit, undefined);
+    second.end(Exit.fail("down"));
+    assert.deepEqual(seen.exit, Exit.fail("down"));
+  });
+
+  it("turns what a later step throws into a defect", () => {
+    const { wait, end } = waiting();
+    const bug = new Error("bug");
+    const seen = started(Immediate.flatMap(wait, (): Effect.Effect<never> => {
+      throw bug;
+    }));
+    end(Exit.succeed(1));
+    assert.deepEqual(seen.exit, Exit.die(bug));
+  });
+
+  it.effect("is an ordinary effect in a fiber", () =>
+    Effect.gen(function* () {
+      const now = new Immediate.Wait<number, never, never>((resume) => resume(Exit.succeed(3)));
+      assert.equal(yield* Effect.map(now, (n) => n * 2), 6);
+      const fiber = yield* Effect.fork(new Immediate.Wait<number, never, never>(() => {}));
+      assert.ok(Exit.isInterrupted(yield* Fiber.interrupt(fiber)));
+    }));
+
+  it.effect("is left to the fiber's form of a step, where that has one", () =>
+    Effect.gen(function* () {
+      const step = Immediate.suspend(() => Exit.succeed("outside"), () => Effect.succeed("inside"));
+      assert.deepEqual(Immediate.begin(step), Exit.succeed("outside"));
+      assert.equal(yield* step, "inside");
     }));
 });
