@@ -18,7 +18,7 @@ import {
   type Ref,
   type Stream,
 } from "effect";
-import type { Rules } from "./BreakerSettings.ts";
+import type { Policy } from "./BreakerPolicy.ts";
 import { type Event, type Outcome, type State, uniform, withSuccesses } from "./BreakerState.ts";
 import type {
   Admission,
@@ -34,43 +34,31 @@ import { clockOf, monotonicMillis, recentMillis } from "./Monotonic.ts";
 import { refusalOf, restOf } from "./BreakerRefusal.ts";
 import { type ChangeCause, changeOf, isObserved } from "./BreakerChange.ts";
 import { snapshotOf } from "./BreakerSnapshot.ts";
+import { Trouble } from "./BreakerTrouble.ts";
 import { cellOf } from "./RefCell.ts";
 import { fromSubscribe } from "./StateChanges.ts";
-import * as TransitionCounts from "./TransitionCounts.ts";
 
 type Listener = (change: StateChange) => void;
 
-/** A list is copied when it changes: most breakers have one listener, and a `Set` takes 150 bytes. */
+/** Lists are copied when they change, so breakers with the one same listener can share theirs. */
 const noListeners: ReadonlyArray<Listener> = [];
+let lastSingle = noListeners;
+const singleOf = (listener: Listener): ReadonlyArray<Listener> =>
+  lastSingle[0] === listener ? lastSingle : lastSingle = [listener];
 
 type Refusal = Exit.Exit<never, CircuitOpen>;
 
 const ask: Event = { _tag: "Ask" };
 const hasten: Event = { _tag: "Hasten" };
 
-/** The breaker behind `CircuitBreaker.make`. */
+/** The breaker behind `CircuitBreaker.make`. Ten thousand are to fit into 5 MB. */
 export class Breaker implements CircuitBreaker {
   readonly #cell: MutableRef.MutableRef<State>;
-  readonly #next: (state: State, event: Event, now: number) => State;
-  readonly #rules: Rules;
+  readonly #policy: Policy;
   readonly #seed: number;
-  readonly #timesCalls: boolean;
-  readonly #countsRuns: boolean;
   #stateChangedAt: number;
   #successes = 0;
-  #failures = 0;
-  #neutral = 0;
-  #timeouts = 0;
-  #rejected = 0;
-  #transitions: TransitionCounts.TransitionCounts | undefined;
-  #lastRejection:
-    | {
-      readonly state: State;
-      readonly at: number;
-      readonly error: CircuitOpen;
-      readonly refusal: Refusal;
-    }
-    | undefined;
+  #trouble: Trouble | undefined;
   #listeners: ReadonlyArray<Listener> = noListeners;
   /** Successes in the bucket `#runIndex` that the state does not hold yet; see `#succeed`. */
   #run = 0;
@@ -79,17 +67,13 @@ export class Breaker implements CircuitBreaker {
   constructor(
     readonly name: string,
     ref: Ref.Ref<State>,
-    rules: Rules,
-    next: (state: State, event: Event, now: number) => State,
+    policy: Policy,
     seed: number,
     now: number,
   ) {
     this.#cell = cellOf(ref);
-    this.#rules = rules;
-    this.#next = next;
+    this.#policy = policy;
     this.#seed = seed;
-    this.#timesCalls = rules.slowCallDuration !== Infinity;
-    this.#countsRuns = !this.#timesCalls && rules.adaptive === null;
     this.#stateChangedAt = now;
   }
 
@@ -139,7 +123,7 @@ export class Breaker implements CircuitBreaker {
     const now = recentMillis(clock);
     // Most calls here are refused, and need no mask. The reading is at most 1 ms behind, so whoever
     // would be refused 1 ms after it is refused now; the others are judged by an exact one below.
-    if (this.#next(state, ask, now + 1) === state) return this.#reject(state, now);
+    if (this.#policy.step(state, ask, now + 1) === state) return this.#reject(state, now);
     return Effect.uninterruptibleMask<A, E | CircuitOpen, R>((restore) => {
       const admission = this.#admit(clock);
       if (Exit.isExit(admission)) return admission;
@@ -175,13 +159,13 @@ export class Breaker implements CircuitBreaker {
     return Effect.clockWith((clock) =>
       Effect.succeed({
         ...snapshotOf(
-          this.#rules,
+          this.#policy.rules,
           this.#current(),
           monotonicMillis(clock),
           clock.unsafeCurrentTimeMillis(),
         ),
         name: this.name,
-        rejected: this.#rejected,
+        rejected: this.#trouble?.rejected ?? 0,
         stateChangedAt: this.#stateChangedAt,
       })
     );
@@ -191,9 +175,9 @@ export class Breaker implements CircuitBreaker {
     return Effect.clockWith((clock) => {
       const state = this.#current();
       const now = monotonicMillis(clock);
-      const isAdmitted = state._tag === "closed" || this.#next(state, ask, now) !== state;
+      const isAdmitted = state._tag === "closed" || this.#policy.step(state, ask, now) !== state;
       return Effect.succeed(
-        isAdmitted ? Duration.zero : Duration.millis(restOf(this.#rules, state, now)),
+        isAdmitted ? Duration.zero : Duration.millis(restOf(this.#policy.rules, state, now)),
       );
     });
   }
@@ -201,11 +185,11 @@ export class Breaker implements CircuitBreaker {
   get totals(): Effect.Effect<Totals> {
     return Effect.sync(() => ({
       successes: this.#successes,
-      failures: this.#failures,
-      neutral: this.#neutral,
-      timeouts: this.#timeouts,
-      rejected: this.#rejected,
-      transitions: (this.#transitions ?? []).map((transition) => ({ ...transition })),
+      failures: this.#trouble?.failures ?? 0,
+      neutral: this.#trouble?.neutral ?? 0,
+      timeouts: this.#trouble?.timeouts ?? 0,
+      rejected: this.#trouble?.rejected ?? 0,
+      transitions: (this.#trouble?.transitions ?? []).map((transition) => ({ ...transition })),
     }));
   }
 
@@ -215,7 +199,7 @@ export class Breaker implements CircuitBreaker {
       Effect.clockWith((clock) => {
         const now = monotonicMillis(clock);
         const state = this.#current();
-        const next = this.#next(state, { _tag: "Control", action }, now);
+        const next = this.#policy.step(state, { _tag: "Control", action }, now);
         this.#commit(clock, now, state, next, "control");
         return Effect.void;
       });
@@ -224,7 +208,7 @@ export class Breaker implements CircuitBreaker {
   get hasten(): Effect.Effect<boolean> {
     return Effect.clockWith((clock) => {
       const state = this.#current();
-      this.#cell.current = this.#next(state, hasten, monotonicMillis(clock));
+      this.#cell.current = this.#policy.step(state, hasten, monotonicMillis(clock));
       return Effect.succeed(this.#current() !== state);
     });
   }
@@ -234,7 +218,8 @@ export class Breaker implements CircuitBreaker {
   }
 
   unsafeOnChange(listener: (change: StateChange) => void): () => void {
-    if (!this.#listeners.includes(listener)) this.#listeners = [...this.#listeners, listener];
+    if (this.#listeners.length === 0) this.#listeners = singleOf(listener);
+    else if (!this.#listeners.includes(listener)) this.#listeners = [...this.#listeners, listener];
     return () => {
       this.#listeners = this.#listeners.filter((other) => other !== listener);
     };
@@ -251,7 +236,7 @@ export class Breaker implements CircuitBreaker {
   }
 
   #closedAdmission({ epoch }: State, clock: Clock.Clock): Admission {
-    return { epoch, trial: 0, startedAt: this.#timesCalls ? monotonicMillis(clock) : 0 };
+    return { epoch, trial: 0, startedAt: this.#policy.timesCalls ? monotonicMillis(clock) : 0 };
   }
 
   unsafeSettle<A, E>(
@@ -268,16 +253,16 @@ export class Breaker implements CircuitBreaker {
     if (state._tag === "closed") return undefined;
     const now = recentMillis(clock);
     // As in `#protectTrial`.
-    if (this.#next(state, ask, now + 1) !== state) return undefined;
+    if (this.#policy.step(state, ask, now + 1) !== state) return undefined;
     this.#reject(state, now);
-    return this.#lastRejection?.error;
+    return this.#trouble?.lastRejection?.error;
   }
 
   #admit(clock: Clock.Clock): Admission | Refusal {
     const state = this.#current();
     if (state._tag === "closed") return this.#closedAdmission(state, clock);
     const now = monotonicMillis(clock);
-    const next = this.#next(state, ask, now);
+    const next = this.#policy.step(state, ask, now);
     if (next === state || next._tag !== "half-open") return this.#reject(state, now);
     this.#commit(clock, now, state, next, "admission");
     return { epoch: next.epoch, trial: next.nextTrial - 1, startedAt: now };
@@ -288,16 +273,15 @@ export class Breaker implements CircuitBreaker {
    * one millisecond share theirs: under load that is most of them, and none is off by more than that.
    */
   #reject(state: State, now: number): Refusal {
-    this.#rejected += 1;
-    const last = this.#lastRejection;
+    const trouble = this.#trouble ??= new Trouble();
+    trouble.rejected += 1;
+    const last = trouble.lastRejection;
     // The same state, not only its epoch: within one, trials come and go and their leases differ.
-    if (last !== undefined && last.state === state && Math.abs(now - last.at) < 1) {
-      return last.refusal;
-    }
-    const error = refusalOf(this.name, this.#rules, state, now);
-    const refusal = Exit.fail(error);
-    this.#lastRejection = { state, at: now, error, refusal };
-    return refusal;
+    if (last !== undefined && last.state === state && Math.abs(now - last.at) < 1) return last.exit;
+    const error = refusalOf(this.name, this.#policy.rules, state, now);
+    const exit = Exit.fail(error);
+    trouble.lastRejection = { state, at: now, error, exit };
+    return exit;
   }
 
   /**
@@ -318,7 +302,7 @@ export class Breaker implements CircuitBreaker {
       // An error's own getters may throw, too.
       if (outcome === "failure") hints = hintsOf(exit);
     } finally {
-      if (outcome === "success" && this.#countsRuns) this.#succeed(clock, admission);
+      if (outcome === "success" && this.#policy.countsRuns) this.#succeed(clock, admission);
       else this.#settle(clock, admission, outcome, hints);
     }
   }
@@ -334,7 +318,7 @@ export class Breaker implements CircuitBreaker {
       return this.#settle(clock, admission, "success", noHints);
     }
     this.#successes += 1;
-    const index = Math.floor(recentMillis(clock) / this.#rules.bucketWidth);
+    const index = Math.floor(recentMillis(clock) / this.#policy.rules.bucketWidth);
     // Time going back changes nothing: an earlier index counts as this one.
     if (index > this.#runIndex) {
       this.#current();
@@ -348,7 +332,7 @@ export class Breaker implements CircuitBreaker {
     const state = this.#cell.current;
     // A run belongs to the closed state it was counted in: nothing else replaces that unread.
     if (this.#run === 0 || state._tag !== "closed") return state;
-    const complete = withSuccesses(this.#rules, state, this.#runIndex, this.#run);
+    const complete = withSuccesses(this.#policy.rules, state, this.#runIndex, this.#run);
     this.#run = 0;
     this.#cell.current = complete;
     return complete;
@@ -356,23 +340,21 @@ export class Breaker implements CircuitBreaker {
 
   #settle(clock: Clock.Clock, admission: Admission, outcome: Outcome, hints: Hints): void {
     if (outcome === "success") this.#successes += 1;
-    else if (outcome === "neutral") this.#neutral += 1;
-    else {
-      this.#failures += 1;
-      if (hints.timedOut) this.#timeouts += 1;
-    }
+    else (this.#trouble ??= new Trouble()).count(outcome, hints.timedOut);
     const state = this.#current();
     if (state.epoch !== admission.epoch) return;
     const now = monotonicMillis(clock);
-    const next = this.#next(state, {
+    const next = this.#policy.step(state, {
       _tag: "Settle",
       epoch: admission.epoch,
       trial: admission.trial,
       outcome,
-      elapsed: this.#timesCalls ? now - admission.startedAt : 0,
+      elapsed: this.#policy.timesCalls ? now - admission.startedAt : 0,
       retryAfter: hints.retryAfter,
       // A slow success can open, too.
-      jitter: outcome === "failure" || this.#timesCalls ? uniform(this.#seed, state.epoch) : 0,
+      jitter: outcome === "failure" || this.#policy.timesCalls
+        ? uniform(this.#seed, state.epoch)
+        : 0,
     }, now);
     this.#commit(clock, now, state, next, outcome);
   }
@@ -391,10 +373,10 @@ export class Breaker implements CircuitBreaker {
     const at = clock.unsafeCurrentTimeMillis();
     if (!observed) {
       this.#stateChangedAt = at;
-      this.#transitions = TransitionCounts.counted(this.#transitions, before._tag, after._tag);
+      (this.#trouble ??= new Trouble()).change(before._tag, after._tag);
     }
     if (this.#listeners.length === 0) return;
-    const change = changeOf(this.name, this.#rules, before, after, cause, { at, now });
+    const change = changeOf(this.name, this.#policy.rules, before, after, cause, { at, now });
     for (const listener of this.#listeners) listener(change);
   }
 }

@@ -8,11 +8,12 @@
  * good. There is no timer: idle breakers are found when a new one is made or all are listed.
  */
 import { Context, Data, Effect, Layer, type Stream } from "effect";
-import { decode, type InvalidSettings, type Rules, type Settings } from "./BreakerSettings.ts";
-import { type Action, step } from "./BreakerState.ts";
+import { type Policy, policyOf } from "./BreakerPolicy.ts";
+import { decode, type InvalidSettings, type Settings } from "./BreakerSettings.ts";
+import type { Action } from "./BreakerState.ts";
 import {
   type CircuitBreaker,
-  fromRules,
+  fromPolicy,
   type Snapshot,
   type StateChange,
 } from "./CircuitBreaker.ts";
@@ -95,11 +96,6 @@ export class CircuitBreakers extends Context.Tag("resilience/CircuitBreakers")<C
   ): Layer.Layer<CircuitBreakers, InvalidSettings> => Layer.scoped(this, make(settings, options));
 }
 
-interface Shared {
-  readonly rules: Rules;
-  readonly step: ReturnType<typeof step>;
-}
-
 const make = (settings: Partial<Settings>, options: Options) =>
   Effect.gen(function* () {
     const capacity = options.capacity ?? 10_000;
@@ -174,8 +170,7 @@ const make = (settings: Partial<Settings>, options: Options) =>
           return yield* Effect.fail(new RegistryFull({ breaker: name, capacity }));
         }
         const family = families.find(({ prefix }) => name.startsWith(prefix));
-        const { rules, step } = family?.own ?? common;
-        const breaker = yield* fromRules(name, rules, step);
+        const breaker = yield* fromPolicy(name, family?.own ?? common);
         const action = standing.get(name);
         if (action !== undefined) yield* breaker.control(action);
         // Another fiber may have come first while this one looked for room.
@@ -183,7 +178,8 @@ const make = (settings: Partial<Settings>, options: Options) =>
         if (known !== undefined) return known.breaker;
         standing.delete(name);
         breaker.unsafeOnChange(announce);
-        entries.set(name, { breaker, usedAt: now, calls: 0 });
+        // Whole milliseconds need no number object of their own.
+        entries.set(name, { breaker, usedAt: Math.floor(now), calls: 0 });
         return breaker;
       });
 
@@ -193,7 +189,7 @@ const make = (settings: Partial<Settings>, options: Options) =>
         const entry = entries.get(name);
         if (entry === undefined) return create(name, now);
         if (now - entry.usedAt >= touchEvery) {
-          entry.usedAt = now;
+          entry.usedAt = Math.floor(now);
           entries.delete(name);
           entries.set(name, entry);
         }
@@ -250,5 +246,4 @@ const make = (settings: Partial<Settings>, options: Options) =>
 const shared = (
   name: string,
   settings: Partial<Settings>,
-): Effect.Effect<Shared, InvalidSettings> =>
-  Effect.map(decode(name, settings), (rules) => ({ rules, step: step(rules) }));
+): Effect.Effect<Policy, InvalidSettings> => Effect.map(decode(name, settings), policyOf);
