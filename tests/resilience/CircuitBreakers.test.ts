@@ -285,6 +285,15 @@ describe("CircuitBreakers", () => {
         assert.deepEqual(yield* names(registry), ["a"]);
       }), { capacity: 1 }));
 
+  it.effect("get() takes no place from what an operator has set, however long ago", () =>
+    withRegistry((registry) =>
+      Effect.gen(function* () {
+        yield* (yield* registry.get("a")).control("disable");
+        yield* TestClock.adjust("1 day");
+        yield* Effect.flip(registry.get("b"));
+        assert.deepEqual(yield* names(registry), ["a"]);
+      }), { capacity: 1 }));
+
   it.effect("get() looks again for room only after a second, or a change", () =>
     withRegistry((registry) =>
       Effect.gen(function* () {
