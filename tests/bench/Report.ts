@@ -95,3 +95,17 @@ export const table = (rows: ReadonlyArray<Summary>): string => {
   const [first = "", ...rest] = text;
   return [first, "─".repeat(Math.max(...text.map(({ length }) => length))), ...rest].join("\n");
 };
+
+/** Rows with a target as a table in Markdown, as the README shows them. */
+export const markdown = (rows: ReadonlyArray<Summary>): string => {
+  const judged = rows.flatMap((row) => {
+    const { label, note, ratio, target, verdict } = row;
+    if (target === undefined) return [];
+    const name = note === "" ? label : `${label}, ${note}`;
+    const bounds = `${sign(target)} ${target.must} / ${target.aim}`;
+    const figures = `${ratio.median.toFixed(2)} | ${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)}`;
+    return [`| ${name} | ${figures} | ${bounds} | ${verdict ?? ""} |`];
+  });
+  return ["| what | ratio | spread | must / aim | reached |", "| --- | --- | --- | --- | --- |"]
+    .concat(judged).join("\n");
+};

@@ -2,13 +2,15 @@
  * `deno task bench`: the services beside bare servers and well-tuned peers, in one go on one machine,
  * so that every figure is a ratio. Prints a table and writes JSON.
  *
- *   --quick            proves that everything runs: 1 second a cell, 1 round, nothing is judged
+ *   --quick            proves that everything runs, within a minute: 1 round of 1 second at 32
+ *                      connections, nothing is judged
  *   --rounds=N         rounds of each cell [5]
  *   --seconds=N        seconds of load of each cell in each round [4]
  *   --connections=N,M  connections of wrk [32,256]
  *   --only=http,start,micro   parts to run [all]
  *   --service=COMMAND  the command before `--service=…` [deno run -A src/main.ts]
  *   --output=FILE      where the JSON goes [tests/bench/results/latest.json]
+ *   --markdown         prints the rows with targets as a table in Markdown, too
  *   --check            exit 1 when a ratio misses what it must reach
  */
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
@@ -17,7 +19,7 @@ import { parseArgs } from "node:util";
 import { httpRows } from "./HttpRows.ts";
 import { installPeers, installPrograms, nodePath } from "./Installation.ts";
 import * as MicroRuns from "./MicroRuns.ts";
-import { type Row, summarize, type Summary, table } from "./Report.ts";
+import { markdown, type Row, summarize, type Summary, table } from "./Report.ts";
 import * as Rounds from "./Rounds.ts";
 import * as StartTimes from "./StartTimes.ts";
 import { ratios } from "./Statistics.ts";
@@ -29,10 +31,11 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     rounds: { type: "string" },
     seconds: { type: "string" },
-    connections: { type: "string", default: "32,256" },
+    connections: { type: "string" },
     only: { type: "string", default: "http,start,micro" },
     service: { type: "string" },
     output: { type: "string" },
+    markdown: { type: "boolean", default: false },
     check: { type: "boolean", default: false },
   },
 });
@@ -41,7 +44,7 @@ const { quick } = values;
 const rounds = Number(values.rounds ?? (quick ? 1 : 5));
 const seconds = Number(values.seconds ?? (quick ? 1 : 4));
 const parts = new Set(values.only.split(","));
-const connections = values.connections.split(",").map(Number);
+const connections = (values.connections ?? (quick ? "32" : "32,256")).split(",").map(Number);
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const service = values.service?.split(" ") ??
@@ -124,6 +127,7 @@ const rows = [
 const summaries = rows.map((row) => summarize(row, !quick));
 await write(summaries);
 console.log(table(summaries));
+if (values.markdown) console.log(`\n${markdown(summaries)}`);
 const isMany = rounds > 1;
 console.log(
   `\n${isMany ? `Medians of ${rounds} interleaved rounds` : "One round"}; also in ${output}`,
