@@ -43,7 +43,7 @@ const chaosTable = (results: ReadonlyArray<Result>): string =>
     ),
   ].join("\n");
 
-const soakTable = ({ slopes, looks, ...soak }: SoakReport): string => {
+const soakTable = ({ slopes, looks, violations, ...soak }: SoakReport): string => {
   const row = (measure: "memory" | "handles" | "sockets", unit: string) => {
     const values = looks.slice(Math.floor(looks.length / 4)).map((look) => look[measure]);
     const [least, most] = [Math.min(...values), Math.max(...values)];
@@ -54,7 +54,8 @@ const soakTable = ({ slopes, looks, ...soak }: SoakReport): string => {
   return [
     `${Math.round(soak.seconds / 60)} minutes, ${soak.requests.toLocaleString("en")} requests, ` +
     `${soak.faults} faults: ${soak.counters - soak.differences.length} of ${soak.counters} ` +
-    "counters said what the load had sent.",
+    "counters said what the load had sent. Broken promises: " +
+    `${violations.length === 0 ? "none" : violations.join("; ")}.`,
     "",
     "| after warming up | from, to | slope an hour |",
     "| --- | ---: | ---: |",
