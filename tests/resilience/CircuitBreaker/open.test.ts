@@ -1,6 +1,6 @@
 /** Conformance D: how long it stays open, and what it says meanwhile. */
 import assert from "node:assert/strict";
-import { Duration, Effect } from "effect";
+import { Duration, Effect, Random } from "effect";
 import * as CircuitBreaker from "../../../src/resilience/CircuitBreaker.ts";
 import { describe, it } from "../../support/it.ts";
 import { at, begin, counts, make, rejection, run, state } from "./support.ts";
@@ -240,7 +240,7 @@ describe("CircuitBreaker open", () => {
       }
       assert.ok(Math.min(...lengths) >= 30_000 && Math.max(...lengths) <= 33_000);
       assert.ok(Math.min(...lengths) < 30_300 && Math.max(...lengths) > 32_700);
-      // Of 3,000 whole milliseconds, 200 draws hit 193.6 on average, with a deviation of 2.4.
-      assert.ok(new Set(lengths).size > 170);
-    }));
+      // Of 3,000 whole milliseconds 200 draws hit 194 on average; these are the same in each run.
+      assert.ok(new Set(lengths).size > 190);
+    }).pipe(Effect.withRandom(Random.make("openings"))));
 });
