@@ -9,7 +9,7 @@ import * as Immediate from "../resilience/Immediate.ts";
 import { RecentEntries } from "./RecentEntries.ts";
 import type { Store } from "./Store.ts";
 
-/** One remembered answer; instants are epoch milliseconds. Shared between callers. */
+/** One remembered answer; instants are epoch milliseconds. Shared between callers: read only. */
 export interface CachedStore {
   /** None: MongoDB said at `readAt` that there is no such store. */
   readonly store: Option.Option<Store>;

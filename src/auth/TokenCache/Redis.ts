@@ -41,13 +41,10 @@ export const layer = (
         get: (tenantId, token) =>
           Immediate.suspend(() => {
             const key = keyOf(tenantId, token);
-            return Immediate.match(redis.run("redis_get", (client) => client.get(key)), {
-              onSuccess: (text) =>
-                text === null ? Effect.succeedNone : Effect.succeed(open(key, text)),
-              onFailure: (failure) =>
-                // Somebody's list or hash under our key: as useless as a damaged value.
-                failure.reason === "WRONGTYPE" ? Effect.succeedNone : Effect.fail(failure),
-            });
+            return Immediate.flatMap(
+              redis.run("redis_get", (client) => client.get(key)),
+              (text) => text === null ? Effect.succeedNone : Effect.succeed(open(key, text)),
+            );
           }),
         set: (tenantId, token, value) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) => {

@@ -21,17 +21,12 @@ export const layer: Layer.Layer<StoreCache, never, RedisConnection> = Layer.effe
     return {
       get: (tenantId, storeId) =>
         Immediate.suspend(() =>
-          Immediate.match(
+          Immediate.flatMap(
             redis.run("redis_get", (client) => client.get(keyOf(tenantId, storeId))),
-            {
-              onSuccess: (text) =>
-                text === null ? Effect.succeedNone : Effect.succeed(Option.fromNullable(
-                  decodeOnce(text, tenantId, storeId, clock.unsafeCurrentTimeMillis()),
-                )),
-              onFailure: (failure) =>
-                // Somebody's list or hash under our key: as useless as a damaged value.
-                failure.reason === "WRONGTYPE" ? Effect.succeedNone : Effect.fail(failure),
-            },
+            (text) =>
+              text === null ? Effect.succeedNone : Effect.succeed(Option.fromNullable(
+                decodeOnce(text, tenantId, storeId, clock.unsafeCurrentTimeMillis()),
+              )),
           )
         ),
       set: (tenantId, storeId, value) =>
