@@ -87,6 +87,24 @@ export const readCounters = (
   });
 };
 
+/** Children kept elsewhere; those with the same labels are parts of one thing, and added up. */
+class Children {
+  readonly #all = new Set<{ readonly labels: Labels; readonly read: () => number }>();
+
+  /** Adds a child; answers what takes it off again. */
+  readonly add = (labels: Labels, read: () => number): () => void => {
+    const child = { labels, read };
+    this.#all.add(child);
+    return () => this.#all.delete(child);
+  };
+
+  /** Makes a family speak of these children and no others. */
+  fill(family: Counter | Gauge): void {
+    family.reset();
+    for (const { labels, read } of this.#all) family.inc(labels, read());
+  }
+}
+
 /** A counter family kept elsewhere and read at scrape time; answers as {@link gauges} does. */
 export const sums = (
   registry: Registry,
@@ -94,22 +112,17 @@ export const sums = (
   help: string,
   labelNames: ReadonlyArray<string>,
 ): (labels: Labels, read: () => number) => () => void => {
-  const children = new Set<{ readonly labels: Labels; readonly read: () => number }>();
+  const children = new Children();
   new Counter({
     name,
     help,
     labelNames: [...labelNames],
     registers: [registry],
     collect() {
-      this.reset();
-      for (const { labels, read } of children) this.inc(labels, read());
+      children.fill(this);
     },
   });
-  return (labels, read) => {
-    const child = { labels, read };
-    children.add(child);
-    return () => children.delete(child);
-  };
+  return children.add;
 };
 
 /** A gauge family read at scrape time; answers a function that adds a child and one to remove it. */
@@ -119,23 +132,17 @@ export const gauges = (
   help: string,
   labelNames: ReadonlyArray<string>,
 ): (labels: Labels, read: () => number) => () => void => {
-  const children = new Set<{ readonly labels: Labels; readonly read: () => number }>();
+  const children = new Children();
   new Gauge({
     name,
     help,
     labelNames: [...labelNames],
     registers: [registry],
     collect() {
-      this.reset();
-      // Children with the same labels are parts of one thing, as the bulkheads of all tenants.
-      for (const { labels, read } of children) this.inc(labels, read());
+      children.fill(this);
     },
   });
-  return (labels, read) => {
-    const child = { labels, read };
-    children.add(child);
-    return () => children.delete(child);
-  };
+  return children.add;
 };
 
 /** Children by key, made on first use; from `maxChildren` keys on all new ones share `other`. */
