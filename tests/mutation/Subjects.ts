@@ -3,41 +3,36 @@
 const source = "src/resilience/";
 const tests = "tests/resilience/";
 
+/** Of the breaker as a whole. The costliest last: most mutants fail before. */
+const wholeBreaker = [
+  "CircuitBreaker/tripping",
+  "CircuitBreaker/halfOpen",
+  "CircuitBreaker/open",
+  "CircuitBreaker/hasten",
+  "CircuitBreaker/control",
+  "CircuitBreaker/counting",
+  "AdaptiveThreshold",
+  "CircuitBreaker/model",
+];
+
 /** Files whose behaviour shows in the tests of others beside, or instead of, their own. */
 const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
   BreakerExplanation: ["AdaptiveThreshold"],
   BreakerRefusal: ["CircuitBreaker/open", "CircuitBreaker/halfOpen", "CircuitBreaker/control"],
-  BreakerSettings: ["CircuitBreaker/construction", "AdaptiveThreshold"],
+  BreakerSettings: ["BreakerSettings", "CircuitBreaker/construction", "AdaptiveThreshold"],
   BreakerSnapshot: [
     "CircuitBreaker/open",
     "CircuitBreaker/counting",
     "CircuitBreaker/control",
     "AdaptiveThreshold",
   ],
-  // The costliest last: most mutants fail before.
-  BreakerState: [
-    "BreakerState",
-    "CircuitBreaker/tripping",
-    "CircuitBreaker/halfOpen",
-    "CircuitBreaker/open",
-    "CircuitBreaker/hasten",
-    "CircuitBreaker/control",
-    "CircuitBreaker/counting",
-    "AdaptiveThreshold",
-    "CircuitBreaker/model",
-  ],
+  BreakerState: ["BreakerState", ...wholeBreaker],
   RollingWindow: ["RollingWindow", "CircuitBreaker/counting", "CircuitBreaker/tripping"],
-  CircuitBreaker: [
-    "CircuitBreaker/tripping",
-    "CircuitBreaker/outcomes",
-    "CircuitBreaker/halfOpen",
-    "CircuitBreaker/open",
-    "CircuitBreaker/hasten",
-    "CircuitBreaker/control",
-    "CircuitBreaker/counting",
-    "AdaptiveThreshold",
-    "CircuitBreaker/model",
-  ],
+  Breaker: ["CircuitBreaker/outcomes", ...wholeBreaker],
+  BreakerChange: wholeBreaker,
+  BreakerPolicy: wholeBreaker,
+  BreakerTrouble: wholeBreaker,
+  CircuitBreaker: ["CircuitBreaker/construction", ...wholeBreaker],
 };
 
 /** A file to mutate and the test files that are run against each of its mutants. */

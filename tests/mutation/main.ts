@@ -4,8 +4,7 @@
  * Guard` takes these files alone. Results and the page in the docs are brought up to date after each
  * file; it ends with 1 when fewer than 90 % are noticed or a survivor has no reason in `Reasons.ts`.
  *
- * All files take about an hour of one core, so no test runs this; `Results.test.ts` holds the page to
- * the results.
+ * All files take about an hour of one core, so no test runs this.
  */
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
 import { keepResults, problemsOf, writePage } from "./Results.ts";
