@@ -79,6 +79,16 @@ describe("src", () => {
   it("needs every exception from the forbidden calls", () =>
     none(idleExceptions(sources, FORBIDDEN)));
 
+  it("compares secrets by digests and in constant time only", () => {
+    const gate = sources.get("src/operations/Admin.ts") ?? "";
+    assert.match(gate, /timingSafeEqual\(sha256\(given\), expected\)/);
+    assert.match(gate, /expected = sha256\(Redacted\.value\(token\)\)/);
+    const compared = Array.from(sources).filter(([, text]) =>
+      /Redacted\.value\([^)]*\)\s*[!=]==?|[!=]==?\s*Redacted\.value\(/.test(text)
+    );
+    none(compared.map(([path]) => path));
+  });
+
   it("has the imports that Deno's own parser finds", async () => {
     const ours = importsIn(sources).filter(({ to }) => to.startsWith("src/"));
     const theirs = await localImports(Array.from(sources.keys()));
