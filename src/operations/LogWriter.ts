@@ -37,6 +37,9 @@ export interface LogWriter {
 
 const encoder = new TextEncoder();
 
+/** So many characters are written without waiting for more. */
+const fullBatch = 131_072;
+
 /** A writer on the sink; call `flush` before the process ends. */
 export const make = (options: LogWriterOptions = {}): LogWriter => {
   const sink = options.sink ?? Deno.stdout;
@@ -66,28 +69,27 @@ export const make = (options: LogWriterOptions = {}): LogWriter => {
     }
   };
 
+  /** Writes what waits now; what comes meanwhile is the next batch's. */
   const drain = async (): Promise<void> => {
-    while (pending !== "") {
-      const lost = dropNotice === undefined ? 0 : untold;
-      const text = lost > 0 && dropNotice !== undefined
-        ? `${pending}${dropNotice(lost)}\n`
-        : pending;
-      const lines = pendingLines;
-      pending = "";
-      pendingLines = 0;
-      untold -= lost;
-      try {
-        await writeAll(encoder.encode(text));
-      } catch {
-        // The reader is gone (a closed pipe). There is nowhere left to say so but the counter.
-        untold += lost;
-        drop(lines);
-      }
+    if (pending === "") return;
+    const lost = dropNotice === undefined ? 0 : untold;
+    const text = lost > 0 && dropNotice !== undefined ? `${pending}${dropNotice(lost)}\n` : pending;
+    const lines = pendingLines;
+    pending = "";
+    pendingLines = 0;
+    untold -= lost;
+    try {
+      await writeAll(encoder.encode(text));
+    } catch {
+      // The reader is gone (a closed pipe). There is nowhere left to say so but the counter.
+      untold += lost;
+      drop(lines);
     }
   };
 
   const schedule = (): void => {
-    if (draining === undefined && timer === undefined) timer = setTimeout(start, batchMillis);
+    if (draining !== undefined || timer !== undefined) return;
+    timer = setTimeout(start, pending.length < fullBatch ? batchMillis : 0);
   };
 
   const start = (): Promise<void> => {
@@ -95,7 +97,8 @@ export const make = (options: LogWriterOptions = {}): LogWriter => {
     timer = undefined;
     return draining ??= drain().then(() => {
       draining = undefined;
-      if (pending !== "") schedule(); // appended between the last look and this turn
+      // Each write costs a thread's turn, so lines gather for the next one as for the first.
+      if (pending !== "") schedule();
     });
   };
 
@@ -110,12 +113,16 @@ export const make = (options: LogWriterOptions = {}): LogWriter => {
     schedule();
   };
 
+  const all = async (): Promise<void> => {
+    while (pending !== "" || draining !== undefined) await start();
+  };
+
   const flush = Effect.promise(async () => {
     let bound: ReturnType<typeof setTimeout> | undefined;
     const inTime = new Promise<void>((resolve) => {
       bound = setTimeout(resolve, flushMillis);
     });
-    await Promise.race([start(), inTime]);
+    await Promise.race([all(), inTime]);
     clearTimeout(bound);
   });
 

@@ -22,15 +22,9 @@ import {
   Tracer,
 } from "effect";
 import { RequestContext } from "../http/RequestContext.ts";
-import {
-  type Fields,
-  type Level,
-  type LogRecord,
-  quote,
-  timestamp,
-  toJson,
-  toPretty,
-} from "./LogLine.ts";
+import { type Fields, type Level, type LogRecord, toJson, toPretty } from "./LogLine.ts";
+import * as AccessText from "./AccessText.ts";
+import { durationText } from "./AccessText.ts";
 import * as LogWriter from "./LogWriter.ts";
 import { causeText, defectStack } from "./SafeText.ts";
 
@@ -146,6 +140,7 @@ const make = (options: LoggingOptions): Effect.Effect<Made, never, Scope.Scope> 
     const share = options.accessSample ?? 1;
     let level = options.level ?? "info";
     let threshold = ranks[level];
+    const accessText = AccessText.make();
 
     const writer = LogWriter.make({
       ...options.writer,
@@ -170,21 +165,15 @@ const make = (options: LoggingOptions): Effect.Effect<Made, never, Scope.Scope> 
       if (threshold > ranks.info) return;
       if (line.status < 500 && !isSampled(line.correlationId, share)) return;
       const at = clock.unsafeCurrentTimeMillis();
-      const durationMs = Math.round(line.durationMs * 1_000) / 1_000;
       if (!isJson || sinks.size > 0) {
         const { service, correlationId, method, route, status } = line;
+        const durationMs = Number(durationText(line.durationMs));
         const span = line.span ?? undefined;
         const fields = Object.entries({ method, route, status, durationMs });
         write({ level: "info", at, msg: "Request", service, correlationId, span, fields });
         return;
       }
-      writer.append(
-        `{"level":"info","timestamp":"${timestamp(at)}","msg":"Request","service":${
-          quote(line.service)
-        },"correlationId":${quote(line.correlationId)},"method":${quote(line.method)},"route":${
-          quote(line.route)
-        },"status":${line.status},"durationMs":${durationMs}}`,
-      );
+      writer.append(accessText(line, at));
     };
 
     const writeNow = (given: Level, msg: string, fields: Fields, origin: Origin): void => {

@@ -76,6 +76,27 @@ describe("LogWriter", () => {
     assert.deepEqual(writes, ["a\n", "b\nc\n"]);
   });
 
+  it("append() gathers lines for the next batch, too, instead of writing each as it comes", async () => {
+    const { sink, writes, open } = gatedSink();
+    const writer = LogWriter.make({ sink, batchMillis: 20 });
+    writer.append("a");
+    await eventually(() => writes.length === 1);
+    writer.append("b");
+    open();
+    await new Promise((resolve) => setTimeout(resolve));
+    writer.append("c");
+    await Effect.runPromise(writer.flush);
+    assert.deepEqual(writes, ["a\n", "b\nc\n"]);
+  });
+
+  it("append() writes at once when a batch is full", async () => {
+    const { sink, writes, open } = gatedSink();
+    open();
+    const writer = LogWriter.make({ sink, batchMillis: 2 ** 31 - 1 });
+    writer.append("a".repeat(131_072));
+    await eventually(() => writes.length === 1);
+  });
+
   it("append() writes on when a line came just as a batch ended", async () => {
     const writes: Array<string> = [];
     const writer = LogWriter.make({
