@@ -113,7 +113,7 @@ const crashed = (serving: Serving, error: unknown): Response => {
   const context = new RequestContext(correlationId, serving.service, undefined, 0, Infinity);
   logDefect(serving.runtime, context, "unknown", Cause.die(error));
   const problem = new Problem.InternalServerError();
-  return new Response(JSON.stringify(Problem.wire(problem, correlationId)), {
+  return new Response(problem.json(correlationId), {
     status: problem.status,
     headers: {
       "content-type": Problem.contentType,

@@ -51,6 +51,8 @@ export interface AnyProblem extends Effect.Effect<never, unknown> {
   readonly retryAfter: Duration.Duration | undefined;
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly correlationId: string | undefined;
+  /** The body's text for the request with this id. */
+  readonly json: (correlationId: string) => string;
 }
 
 abstract class Base extends Effectable.Class<never, unknown> implements AnyProblem {
@@ -72,6 +74,17 @@ abstract class Base extends Effectable.Class<never, unknown> implements AnyProbl
     this.retryAfter = options.retryAfter;
     this.headers = options.headers;
     this.correlationId = options.correlationId;
+  }
+
+  /** All but the id, written once: while a dependency is away many requests get the same problem. */
+  #opening = "";
+
+  json(correlationId: string): string {
+    if (this.#opening === "") {
+      const { correlationId: _, ...rest } = wire(this, "");
+      this.#opening = JSON.stringify(rest).slice(0, -1);
+    }
+    return `${this.#opening},"correlationId":${JSON.stringify(correlationId)}}`;
   }
 
   override commit(): Effect.Effect<never, unknown> {

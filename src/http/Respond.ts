@@ -121,7 +121,7 @@ const particular = (asked: Asked, response: Response, status: number): Response 
 export const respondProblem = (asked: Asked, problem: Problem.AnyProblem): Response =>
   respond(asked, {
     status: problem.status,
-    body: JSON.stringify(Problem.wire(problem, asked.context.correlationId)),
+    body: problem.json(asked.context.correlationId),
     contentType: Problem.contentType,
     headers: problemHeaders(problem),
   });

@@ -18,8 +18,17 @@ import {
 } from "./StoreLookup.ts";
 import type { CachedStore } from "./StoreCache.ts";
 
+/** What callers were told, by the failure: those of one moment share theirs. */
+const told = new WeakMap<StoresUnavailable, ServiceUnavailable>();
+
 /** Problems are effects that fail with themselves. */
-const unavailable = ({ retryAfter }: StoresUnavailable) => new ServiceUnavailable({ retryAfter });
+const unavailable = (failure: StoresUnavailable): ServiceUnavailable => {
+  const known = told.get(failure);
+  if (known !== undefined) return known;
+  const problem = new ServiceUnavailable({ retryAfter: failure.retryAfter });
+  told.set(failure, problem);
+  return problem;
+};
 
 const toProblem = Match.type<StoreNotFound | StoresUnavailable>().pipe(
   Match.tagsExhaustive({

@@ -47,6 +47,13 @@ describe("problems", () => {
     assert.ok(!(decoded instanceof Problem.BadRequest));
   });
 
+  it("write their body once, and again for another request", () => {
+    const problem = new Problem.ServiceUnavailable({ retryAfter: Duration.seconds(3) });
+    for (const id of ["one", 'two"\\']) {
+      assert.deepEqual(JSON.parse(problem.json(id)), Problem.wire(problem, id));
+    }
+  });
+
   it("fail with themselves when yielded", () => {
     const failure = Effect.runSync(Effect.flip(Effect.gen(function* () {
       return yield* new Problem.Forbidden();
