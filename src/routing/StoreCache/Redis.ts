@@ -20,15 +20,16 @@ export const layer: Layer.Layer<StoreCache, never, RedisConnection> = Layer.effe
     const decodeOnce = makeDecoder();
     return {
       get: (tenantId, storeId) =>
-        Immediate.suspend(() =>
-          Immediate.flatMap(
-            redis.run("redis_get", (client) => client.get(keyOf(tenantId, storeId))),
+        Immediate.suspend(() => {
+          const key = keyOf(tenantId, storeId);
+          return Immediate.flatMap(
+            redis.run("redis_get", (client) => client.get(key)),
             (text) =>
               text === null ? Effect.succeedNone : Effect.succeed(Option.fromNullable(
-                decodeOnce(text, tenantId, storeId, clock.unsafeCurrentTimeMillis()),
+                decodeOnce(key, text, tenantId, storeId, clock.unsafeCurrentTimeMillis()),
               )),
-          )
-        ),
+          );
+        }),
       set: (tenantId, storeId, value) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const rest = Math.ceil(value.expiresAt - now);
@@ -75,8 +76,7 @@ const makeDecoder = () => {
   const last = new RecentEntries<{ readonly text: string; readonly entry: CachedStore }>(
     remembered,
   );
-  return (text: string, tenantId: string, storeId: string, now: number) => {
-    const key = keyOf(tenantId, storeId);
+  return (key: string, text: string, tenantId: string, storeId: string, now: number) => {
     const known = last.get(key);
     if (known?.text === text) return known.entry.expiresAt > now ? known.entry : undefined;
     const entry = decode(text, tenantId, storeId, now);
