@@ -102,14 +102,21 @@ export class Breaker implements CircuitBreaker {
       this.#settle(clock, admission, isMixed ? "failure" : "neutral", noHints);
     };
     fiber.addObserver(onInterrupt);
-    const settle = (exit: Exit.Exit<A, E>) => {
-      fiber.removeObserver(onInterrupt);
-      this.#judge(clock, admission, exit, classify);
-      return exit;
-    };
     return Effect.matchCauseEffect(self, {
-      onSuccess: (value) => settle(Exit.succeed(value)),
-      onFailure: (cause) => settle(Exit.failCause(cause)),
+      onSuccess: (value) => {
+        fiber.removeObserver(onInterrupt);
+        const exit = Exit.succeed(value);
+        // What most calls come to needs no judgement.
+        if (classify === classifyExit && this.#policy.countsRuns) this.#succeed(clock, admission);
+        else this.#judge(clock, admission, exit, classify);
+        return exit;
+      },
+      onFailure: (cause) => {
+        fiber.removeObserver(onInterrupt);
+        const exit = Exit.failCause(cause);
+        this.#judge(clock, admission, exit, classify);
+        return exit;
+      },
     });
   }
 
