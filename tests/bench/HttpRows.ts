@@ -29,6 +29,18 @@ const pairs: ReadonlyArray<{
     peer: "bare",
   },
   {
+    id: "headers/bare",
+    label: "Deno.serve with the same headers ÷ bare Deno.serve",
+    ours: "bare, same headers",
+    peer: "bare",
+  },
+  {
+    id: "near/headers",
+    label: "near-cache hit ÷ Deno.serve with the same headers",
+    ours: "routing, near cache",
+    peer: "bare, same headers",
+  },
+  {
     id: "near/fastify",
     label: "near-cache hit ÷ Fastify over Redis",
     ours: "routing, near cache",

@@ -18,6 +18,7 @@ export const subjectNames = [
   "routing, breaker open",
   "auth",
   "bare",
+  "bare, same headers",
   "bare + ioredis",
   "Fastify routing",
   "Fastify auth",
@@ -194,6 +195,20 @@ const makers: Readonly<
     const command = denoRun("bare/serve.ts");
     const child = await launch("bare", command, { BODY: Question.routeAnswer }, "/");
     return { name: "bare", child, load: { url: `http://127.0.0.1:${child.port}/` }, status: 200 };
+  },
+  "bare, same headers": async (scene, service) => {
+    const name = "bare, same headers";
+    const { child: product, load: question } = await routing(scene, name, service, {});
+    const { headers } = await Question.ask(question);
+    await product.stop();
+    // The runtime's own, and the one that the server makes for each request.
+    const others = new Set(["date", "content-length", "vary", "x-correlation-id"]);
+    const sent = [...headers].filter(([name]) => !others.has(name));
+    const env = { BODY: Question.routeAnswer, HEADERS: JSON.stringify(sent) };
+    const child = await scene.launch(name, denoRun("bare/headers.ts"), env, "/");
+    const { url } = question;
+    const load = { ...question, url: url.replace(/:\d+/, `:${child.port}`) };
+    return { name, child, load, status: 200 };
   },
   "bare + ioredis": async ({ launch, redis }) => {
     const name = "bare + ioredis";
