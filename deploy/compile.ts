@@ -1,12 +1,13 @@
 /**
- * Compiles the services into one binary, `dist/amicis`, with no more rights than they use.
+ * Compiles the services into one binary, `dist/amicis`, with no more rights than they use:
+ * `deno task compile [OUTPUT [ENTRY [FLAG…]]]`.
  *
  * `DENO_FOR_COMPILE` names another deno to compile with, for places where `denort` must be supplied
  * by hand through `DENORT_BIN`; elsewhere the running deno fetches it by itself.
  */
 import { environmentNames } from "../src/Config.ts";
 
-const output = Deno.args[0] ?? "dist/amicis";
+const [output = "dist/amicis", entry = "src/main.ts", ...flags] = Deno.args;
 
 const permissions = [
   // Every other variable a package asks for reads as unset instead of ending the process.
@@ -37,8 +38,9 @@ const { success, code } = await new Deno.Command(
       // Text imports are stable since Deno 2.8; an older denort wants to be asked for them.
       "--unstable-raw-imports",
       ...permissions,
+      ...flags,
       `--output=${output}`,
-      "src/main.ts",
+      entry,
     ],
     // Embedding effect's package nests deeper than the 2 MiB a thread gets by default.
     env: { RUST_MIN_STACK: String(64 * 2 ** 20) },

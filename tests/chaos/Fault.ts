@@ -40,6 +40,11 @@ export interface Fault {
   readonly harms: ReadonlyArray<Dependency>;
   /** Legal beside those. */
   readonly allows?: Partial<Readonly<Record<Kind, ReadonlyArray<string>>>>;
+  /**
+   * Answered with 503 also where a copy would stand in, but only for stores that were answered with
+   * 404 since it was inflicted: what was found missing has no copy any more.
+   */
+  readonly forgets?: ReadonlyArray<Kind>;
   /** Answers that must be seen while it lasts: else it was not really there. */
   readonly shows?: ReadonlyArray<readonly [Kind, string]>;
   readonly breakers: Partial<Readonly<Record<BreakerName, Path>>>;

@@ -13,6 +13,8 @@ export interface Sample {
   readonly service: "auth" | "routing";
   readonly method: string;
   readonly route: string;
+  /** The one store that was asked for, as `tenant/store`. */
+  readonly store?: string;
   /** Status and `X-Cache`, `no answer` or `hang`. */
   readonly label: string;
   /** When it was sent, in milliseconds since the load began. */
@@ -118,10 +120,13 @@ export class Load {
 
   async #send(request: LoadRequest): Promise<void> {
     const at = this.now;
-    const { kind, service, route, method = "GET" } = request;
+    const { kind, service, route, store, method = "GET" } = request;
     const ended = (label: string, problem?: string) => {
-      const sample = { kind, service, method, route, label, at, ms: this.now - at };
-      this.samples.push(problem === undefined ? sample : { ...sample, problem });
+      this.samples.push({
+        ...{ kind, service, method, route, label, at, ms: this.now - at },
+        ...(store === undefined ? {} : { store }),
+        ...(problem === undefined ? {} : { problem }),
+      });
     };
     const correlationId = `load-${this.#sent}`;
     let answer: Answer;

@@ -1,6 +1,7 @@
 /** Reads what the services log while they run: what their breakers do, and what must never be there. */
 import type { Amicis } from "../support/Amicis.ts";
 import { type BreakerName, breakers } from "./Fault.ts";
+import { isHeldLine } from "./Held.ts";
 
 export type State = "closed" | "open" | "half-open";
 
@@ -52,7 +53,9 @@ export class LogWatch {
     const { stderr } = this.#services;
     const told = stderr.slice(this.#readErrors).split("\n")
       // Some versions of the runtime tell of a module that a driver uses.
-      .filter((line) => line.trim() !== "" && !line.includes("DeprecationWarning"));
+      .filter((line) =>
+        line.trim() !== "" && !line.includes("DeprecationWarning") && !isHeldLine(line)
+      );
     this.unhandled.push(...told);
   }
 

@@ -22,6 +22,8 @@ export interface LoadRequest extends Pick<Ask, "method" | "headers" | "body"> {
   readonly path: string;
   /** As in the metrics. */
   readonly route: string;
+  /** The one store that is asked for, as `tenant/store`. */
+  readonly store?: string;
   /** Throws when a good answer holds anything but what belongs to this request. */
   readonly verify: (answer: Answer) => void;
 }
@@ -117,6 +119,7 @@ export class Requests {
       service: "routing",
       path: `/api/v1/route?storeId=${storeId}`,
       route: "/api/v1/route",
+      store: `${tenantId}/${storeId}`,
       headers: this.#headers.get(tenantId) ?? {},
       verify: ({ json }) => {
         const { backendUrl, backendContext } = storeOf(tenantId, storeId);
@@ -147,6 +150,7 @@ export class Requests {
       service: "routing",
       path: `/api/v1/stores/${storeId}`,
       route: "/api/v1/stores/:storeId",
+      store: `${tenantId}/${storeId}`,
       headers: this.#headers.get(tenantId) ?? {},
       verify: ({ json }) => {
         const { tenantId: _, ...record } = storeOf(tenantId, storeId);

@@ -84,6 +84,30 @@ describe("judge()", () => {
     assert.deepEqual(withSample("stores", "503", 500), ["before it, stores: 503"]);
   });
 
+  it("allows a refusal of what was found missing, and only of that", () => {
+    const forgetful: Fault = {
+      ...fault,
+      allows: { "cached store": ["404"] },
+      forgets: ["cached store"],
+    };
+    const [one, other] = [{ store: "ikea/oslo-01" }, { store: "habitat/oslo-01" }];
+    const found = (...samples: ReadonlyArray<Sample>) =>
+      violationsOf({ fault: forgetful, samples: [...asItMust.samples, ...samples] });
+    const missing = sample("cached store", "404", 2_000, one);
+    assert.deepEqual(found(missing, sample("cached store", "503", 3_000, one)), []);
+    assert.deepEqual(found(missing, sample("cached store", "503", 1_500, one)), [
+      "cached store: 503",
+    ]);
+    assert.deepEqual(found(missing, sample("cached store", "503", 3_000, other)), [
+      "cached store: 503",
+    ]);
+    assert.deepEqual(found(missing, sample("new token", "503", 3_000)), ["new token: 503"]);
+    assert.deepEqual(
+      found(missing, sample("cached store", "503", 3_000, { ...one, problem: "a host's name" })),
+      ["cached store: 503, a host's name"],
+    );
+  });
+
   it("finds a right status with something wrong in it", () => {
     assert.deepEqual(withSample("stores", "200", 2_000, { problem: "another tenant's" }), [
       "stores: 200, another tenant's",

@@ -1,5 +1,5 @@
 /** What came of one fault, and whether the services kept their word. */
-import { type Answers, answersWithout, calm, hang, type Kind, noAnswer } from "./Answers.ts";
+import { answersWithout, calm, hang, type Kind, noAnswer } from "./Answers.ts";
 import { type BreakerName, breakers, type Fault, type Path } from "./Fault.ts";
 import type { Sample } from "./Load.ts";
 import type { Change } from "./LogWatch.ts";
@@ -108,18 +108,37 @@ const wrongAnswers = (
 ): ReadonlyArray<string> => {
   const legal = answersWithout(fault.harms, fault.allows);
   const legalBefore = answersWithout([]);
+  const isForgotten = forgotten(fault, samples, inflictedAt);
   return samples.flatMap((sample) => {
     // One that was sent before the fault may still have met it.
     const isBefore = sample.at + sample.ms < inflictedAt;
-    const problem = problemOf(sample, isBefore ? legalBefore : legal);
+    const answers = isBefore ? legalBefore : legal;
+    const isLegal = answers.get(sample.kind)?.has(sample.label) === true || isForgotten(sample);
+    const problem = problemOf(sample, isLegal);
     return problem === undefined ? [] : [`${isBefore ? "before it, " : ""}${problem}`];
   });
 };
 
-const problemOf = (sample: Sample, legal: Answers): string | undefined => {
+/** True for a refusal of a store that had been answered with 404 since the fault began. */
+const forgotten = (
+  { forgets = [] }: Fault,
+  samples: ReadonlyArray<Sample>,
+  inflictedAt: number,
+): (sample: Sample) => boolean => {
+  const missingSince = new Map<string, number>();
+  for (const { store, label, at, ms } of samples) {
+    const end = at + ms;
+    if (store === undefined || label !== "404" || end < inflictedAt) continue;
+    missingSince.set(store, Math.min(end, missingSince.get(store) ?? end));
+  }
+  return ({ kind, store, label, at, ms }) =>
+    label === "503" && store !== undefined && forgets.includes(kind) &&
+    at + ms > (missingSince.get(store) ?? Infinity);
+};
+
+const problemOf = (sample: Sample, isLegal: boolean): string | undefined => {
   const { kind, label, ms, problem } = sample;
   if (label === hang) return `${kind}: no answer within ${Math.round(ms)} ms`;
-  const isLegal = legal.get(kind)?.has(label) === true;
   if (label === noAnswer && isLegal) return undefined;
   if (problem !== undefined) return `${kind}: ${label}, ${problem.slice(0, 300)}`;
   return isLegal ? undefined : `${kind}: ${label}`;

@@ -7,7 +7,9 @@ import type { Amicis } from "../support/Amicis.ts";
 import type { MetricsPage } from "../support/wire/MetricsPage.ts";
 import { hang, noAnswer } from "./Answers.ts";
 import type { Fault } from "./Fault.ts";
-import { grown, type Look, look, type Measure, slopeOf } from "./Resources.ts";
+import { connectionGrowth, heldGrowth, heldTrend, type Trend } from "./Growth.ts";
+import { collect, type Held, type HeldMeasure, heldMeasures } from "./Held.ts";
+import { type Look, look } from "./Resources.ts";
 import { type Report, runFaults, type RunOptions } from "./Run.ts";
 import type { TestBed } from "./TestBed.ts";
 
@@ -39,8 +41,10 @@ export interface SoakReport {
   readonly seed: number;
   readonly requests: number;
   readonly faults: number;
-  /** Growth an hour after warming up, by measure. */
-  readonly slopes: Readonly<Record<Measure, number>>;
+  /** What the services hold after their garbage is collected, in MiB. */
+  readonly held: ReadonlyArray<Held>;
+  readonly trends: Readonly<Record<HeldMeasure, Trend>>;
+  /** What they take of the machine, garbage and all. */
   readonly looks: ReadonlyArray<Look>;
   /** How many counters were compared with the load. */
   readonly counters: number;
@@ -53,7 +57,9 @@ export interface SoakReport {
 const lookEvery = 2_000;
 const rest = 2_000;
 
-const measures: ReadonlyArray<Measure> = ["memory", "handles", "sockets"];
+/** When garbage is collected: a quarter of the run is its warming up, the rest has ten collections. */
+const collections = (seconds: number): Array<number> =>
+  Array.from({ length: 10 }, (_, index) => seconds * (0.25 + 0.075 * index));
 
 export const soak = async (bed: TestBed, options: SoakOptions): Promise<SoakReport> => {
   const { services } = bed;
@@ -61,7 +67,15 @@ export const soak = async (bed: TestBed, options: SoakOptions): Promise<SoakRepo
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1_000;
   const looks: Array<Look> = [];
-  const timer = setInterval(() => looks.push(look(services.pid, elapsed())), lookEvery);
+  const held: Array<Held> = [];
+  const due = collections(options.seconds);
+  let collecting = Promise.resolve();
+  const timer = setInterval(() => {
+    looks.push(look(services.pid, elapsed()));
+    if (elapsed() < (due[0] ?? Infinity)) return;
+    due.shift();
+    collecting = collecting.then(async () => void held.push(await collect(services, elapsed())));
+  }, lookEvery);
   const lines = new AccessLines(services);
   const chosen = atRandom(options.faults, options.seed, () => elapsed() < options.seconds);
   let report: Report;
@@ -75,19 +89,20 @@ export const soak = async (bed: TestBed, options: SoakOptions): Promise<SoakRepo
     });
   } finally {
     clearInterval(timer);
+    await collecting;
   }
   const after = await countersOf(services);
   const compared = compare({ before, after, report, accessLines: await lines.count() });
-  const settled = looks.slice(Math.floor(looks.length / 4));
   return {
     seconds: elapsed(),
     seed: options.seed,
     requests: report.samples.length,
     faults: report.results.length,
-    slopes: {
-      memory: slopeOf(settled, "memory"),
-      handles: slopeOf(settled, "handles"),
-      sockets: slopeOf(settled, "sockets"),
+    held,
+    trends: {
+      heap: heldTrend(held, "heap"),
+      external: heldTrend(held, "external"),
+      memory: heldTrend(held, "memory"),
     },
     looks,
     counters: compared.length,
@@ -96,7 +111,8 @@ export const soak = async (bed: TestBed, options: SoakOptions): Promise<SoakRepo
       ...report.results.flatMap(({ name, violations }) =>
         violations.map((violation) => `${name}: ${violation}`)
       ),
-      ...measures.flatMap((measure) => grown(looks, measure) ?? []),
+      ...heldGrowth(held),
+      ...connectionGrowth(looks),
       ...compared.filter((one) => !isRight(one))
         .map(({ counter, sent, counted }) => `${counter} says ${counted} where ${sent} were sent`),
     ],
@@ -227,15 +243,24 @@ const compare = (
 
 /** What the soak tells at its end. */
 export const soakSummary = (report: SoakReport): string => {
-  const { counters, differences, faults, looks, requests, seconds, seed, slopes } = report;
-  const last = looks.at(-1);
-  const perHour = (value: number, unit: string) =>
-    `${value >= 0 ? "+" : ""}${value.toFixed(1)} ${unit} an hour`;
+  const { counters, differences, faults, held, looks, requests, seconds, seed, trends } = report;
+  const first = held[0];
+  const last = held.at(-1);
+  const heldLine = (measure: HeldMeasure) => {
+    const { perHour, margin } = trends[measure];
+    return `${measure.padEnd(8)} ${first?.[measure].toFixed(1)} to ${last?.[measure].toFixed(1)} ` +
+      `MiB held, ${perHour.toFixed(1)} ± ${margin.toFixed(1)} MiB an hour`;
+  };
+  const range = (measure: keyof Look) => {
+    const values = looks.map((look) => look[measure]);
+    return `${Math.min(...values).toFixed(0)} to ${Math.max(...values).toFixed(0)}`;
+  };
   return [
     `${Math.round(seconds)} s, ${requests} requests, ${faults} faults (seed ${seed})`,
-    `memory  ${last?.memory.toFixed(0)} MiB at the end, slope ${perHour(slopes.memory, "MiB")}`,
-    `handles ${last?.handles} at the end, slope ${perHour(slopes.handles, "handles")}`,
-    `sockets ${last?.sockets} at the end, slope ${perHour(slopes.sockets, "sockets")}`,
+    `After ${held.length} collections of all garbage:`,
+    ...heldMeasures.map(heldLine),
+    `Of the machine: ${range("memory")} MiB, ${range("handles")} handles, ` +
+    `${range("sockets")} sockets`,
     `${counters - differences.length} of ${counters} counters are what the load sent`,
     ...report.violations.map((violation) => `BROKEN ${violation}`),
   ].join("\n");

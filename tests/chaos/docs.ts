@@ -1,9 +1,11 @@
 /**
  * Puts the figures of runs into the docs: `deno run -RW tests/chaos/docs.ts [DIRECTORY]`.
  *
- * Reads `chaos.json`, its pictures and `soak.json` from the directory [dist/chaos], fills the tables
- * of `docs/reliability/chaos.md` between their marks and copies the pictures to `docs/images`.
+ * Reads `chaos.json` with its pictures and `soak.json`, as far as they are there, from the directory
+ * [dist/chaos], fills the tables of `docs/reliability/chaos.md` between their marks and copies the pictures to `docs/images`.
  */
+import { type HeldMeasure, heldMeasures } from "./Held.ts";
+import type { Look } from "./Resources.ts";
 import type { Result } from "./Result.ts";
 import type { Report } from "./Run.ts";
 import type { SoakReport } from "./Soak.ts";
@@ -12,8 +14,15 @@ const directory = Deno.args[0] ?? "dist/chaos";
 const docs = new URL("../../docs/", import.meta.url);
 const page = new URL("reliability/chaos.md", docs);
 
-const read = async <A>(name: string): Promise<A> =>
-  JSON.parse(await Deno.readTextFile(`${directory}/${name}`));
+/** The file, or undefined where that run was not made. */
+const read = async <A>(name: string): Promise<A | undefined> => {
+  try {
+    return JSON.parse(await Deno.readTextFile(`${directory}/${name}`));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+};
 
 const ms = (value: number) => Math.round(value).toLocaleString("en");
 
@@ -43,13 +52,24 @@ const chaosTable = (results: ReadonlyArray<Result>): string =>
     ),
   ].join("\n");
 
-const soakTable = ({ slopes, looks, violations, ...soak }: SoakReport): string => {
-  const row = (measure: "memory" | "handles" | "sockets", unit: string) => {
-    const values = looks.slice(Math.floor(looks.length / 4)).map((look) => look[measure]);
-    const [least, most] = [Math.min(...values), Math.max(...values)];
-    return `| ${measure}${unit} | ${least.toFixed(0)} to ${most.toFixed(0)} | ${
-      slopes[measure].toFixed(1)
-    } |`;
+const held: Readonly<Record<HeldMeasure, string>> = {
+  heap: "heap, MiB",
+  external: "outside of it (buffers), MiB",
+  memory: "the process, MiB",
+};
+
+const soakTable = (
+  { held: collections, trends, looks, violations, ...soak }: SoakReport,
+): string => {
+  const heldRow = (measure: HeldMeasure) => {
+    const values = collections.map((one) => one[measure].toFixed(1));
+    const { perHour, margin } = trends[measure];
+    return `| ${held[measure]} | ${values[0]} | ${values.at(-1)} | ` +
+      `${perHour.toFixed(1)} ± ${margin.toFixed(1)} |`;
+  };
+  const range = (measure: Exclude<keyof Look, "seconds">) => {
+    const values = looks.map((look) => look[measure]);
+    return `${Math.min(...values).toFixed(0)} to ${Math.max(...values).toFixed(0)}`;
   };
   return [
     `${Math.round(soak.seconds / 60)} minutes, ${soak.requests.toLocaleString("en")} requests, ` +
@@ -57,11 +77,12 @@ const soakTable = ({ slopes, looks, violations, ...soak }: SoakReport): string =
     "counters said what the load had sent. Broken promises: " +
     `${violations.length === 0 ? "none" : violations.join("; ")}.`,
     "",
-    "| after warming up | from, to | slope an hour |",
-    "| --- | ---: | ---: |",
-    row("memory", " (anonymous, MiB)"),
-    row("handles", ""),
-    row("sockets", ""),
+    "| held after a collection | after warming up | at the end | an hour (95 %) |",
+    "| --- | ---: | ---: | ---: |",
+    ...heldMeasures.map(heldRow),
+    "",
+    `Seen from outside, garbage and all: ${range("memory")} MiB, ${range("handles")} handles, ` +
+    `${range("sockets")} sockets among them.`,
   ].join("\n");
 };
 
@@ -71,15 +92,22 @@ const fill = (text: string, mark: string, content: string): string =>
     (_, begin: string, end: string) => `${begin}${content}${end}`,
   );
 
-const { results, durationMs } = await read<Report>("chaos.json");
-const requests = results.reduce((sum, result) => sum + result.requests, 0);
-const headline = `${results.length} faults, ${requests.toLocaleString("en")} requests, ` +
-  `${Math.round(durationMs / 60_000)} minutes: ${
-    results.filter(({ violations }) => violations.length > 0).length
-  } broken promises.`;
-const before = await Deno.readTextFile(page);
-const withChaos = fill(before, "chaos", `${headline}\n\n${chaosTable(results)}`);
-await Deno.writeTextFile(page, fill(withChaos, "soak", soakTable(await read("soak.json"))));
-for (const name of ["chaos.svg", "chaos-combinations.svg"]) {
-  await Deno.copyFile(`${directory}/${name}`, new URL(`images/${name}`, docs));
-}
+const fillPage = async (mark: string, content: string): Promise<void> =>
+  await Deno.writeTextFile(page, fill(await Deno.readTextFile(page), mark, content));
+
+const fillChaos = async ({ results, durationMs }: Report): Promise<void> => {
+  const requests = results.reduce((sum, result) => sum + result.requests, 0);
+  const headline = `${results.length} faults, ${requests.toLocaleString("en")} requests, ` +
+    `${Math.round(durationMs / 60_000)} minutes: ${
+      results.filter(({ violations }) => violations.length > 0).length
+    } broken promises.`;
+  await fillPage("chaos", `${headline}\n\n${chaosTable(results)}`);
+  for (const name of ["chaos.svg", "chaos-combinations.svg"]) {
+    await Deno.copyFile(`${directory}/${name}`, new URL(`images/${name}`, docs));
+  }
+};
+
+const chaos = await read<Report>("chaos.json");
+if (chaos !== undefined) await fillChaos(chaos);
+const soak = await read<SoakReport>("soak.json");
+if (soak !== undefined) await fillPage("soak", soakTable(soak));

@@ -5,8 +5,8 @@
  * answered wrongly. `--out`: where `soak.json` and its picture go [dist/chaos].
  */
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
-import { compileBinary } from "../support/Binary.ts";
 import { faults } from "./Faults.ts";
+import { compileCollecting } from "./Held.ts";
 import { soak, soakSummary } from "./Soak.ts";
 import { line } from "./Table.ts";
 import { TestBed } from "./TestBed.ts";
@@ -20,7 +20,7 @@ const chosen = faults.filter(({ needs = [], launch }) =>
 );
 
 const main = async (): Promise<number> => {
-  const binary = await compileBinary();
+  const binary = await compileCollecting();
   if (binary === undefined) {
     console.error("Cannot compile the services: denort cannot be had here");
     return 1;

@@ -7,13 +7,19 @@ const repository = new URL("../../", import.meta.url).pathname;
 /** Prints where a deno and a denort are that fit together, for places that cannot fetch them. */
 const provider = `${repository}../shared/tools/provide-denort`;
 
-/** The path of the binary, or undefined where there is no denort to compile with. */
-export async function compileBinary(): Promise<string | undefined> {
+/**
+ * The path of the binary, or undefined where there is no denort to compile with. `entry`: a module
+ * that stands in front of `src/main.ts`.
+ */
+export async function compileBinary(
+  entry?: string,
+  ...flags: ReadonlyArray<string>
+): Promise<string | undefined> {
   const directory = await Deno.makeTempDir({ prefix: "amicis-binary-" });
   globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
   const path = `${directory}/amicis`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "compile", path],
+    args: ["task", "--quiet", "compile", path, ...(entry === undefined ? [] : [entry, ...flags])],
     cwd: repository,
     env: { ...await providedDenort(), NO_COLOR: "1" },
     stdout: "null",

@@ -150,7 +150,7 @@ const redis: ReadonlyArray<Fault> = [
     name: "Redis refuses what the user may do (NOPERM)",
     family,
     ...configured(
-      ["ACL", "SETUSER", "default", "-get", "-set", "-ping"],
+      ["ACL", "SETUSER", "default", "-get", "-mget", "-set", "-ping"],
       ["ACL", "SETUSER", "default", "+@all"],
     ),
   }),

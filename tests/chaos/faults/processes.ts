@@ -64,18 +64,19 @@ export const processes: ReadonlyArray<Fault> = [
   strain("mongodb", {
     name: "MongoDB comes back without its data",
     family: "processes",
-    // What is not there is not there: 404 is the truth until the data is back. What was once found
-    // missing has no copy to stand in for it while the data is written.
+    // What is not there is not there: 404 is the truth until the data is back. While it is written
+    // the server is late for reads, and what was found missing meanwhile has no copy any more.
     allows: {
-      "cached store": ["404", "503"],
-      "cached store again": ["404", "503"],
+      "cached store": ["404"],
+      "cached store again": ["404"],
       "first read": ["404"],
-      "record": ["404", "503"],
+      "record": ["404"],
       "stores": ["200 empty"],
       "known token": ["404"],
       "new token": ["404"],
       "other tenant's token": ["404"],
     },
+    forgets: ["cached store", "cached store again", "record"],
     shows: [["first read", "404"]],
     inflict: (bed) => bed.mongo.restartEmpty(),
     lift: (bed) => bed.fill(),
