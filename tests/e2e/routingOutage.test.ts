@@ -8,7 +8,7 @@ import { Redis } from "../support/servers/Redis.ts";
 import { needs } from "../support/Tools.ts";
 import { bearer } from "../support/wire/Jwt.ts";
 import { assertProblem } from "./support/Problems.ts";
-import { insertStores, store } from "./support/Shops.ts";
+import { database, insertStores, store } from "./support/Shops.ts";
 
 const sentence = "Service temporarily unavailable";
 const berlin = "/api/v1/route?storeId=berlin-01";
@@ -205,6 +205,21 @@ describe("routing in an outage", needs("redis-server", "secantusdb"), () => {
     await eventually(async () =>
       assertProblem(await get(amicis, "/api/v1/route?storeId=none"), 503, sentence)
     );
+  });
+
+  it("has no copy left of a store that MongoDB said was gone", async () => {
+    const closing = "/api/v1/route?storeId=closing-01";
+    await mongo.insert(database, "stores", [store("ikea", "closing-01")]);
+    await using amicis = await start({ CACHE_TTL: "500ms", CACHE_NEGATIVE_TTL: "500ms" });
+    await warm(amicis, closing);
+    await mongo.use((client) =>
+      client.db(database).collection("stores").deleteOne({ storeId: "closing-01" })
+    );
+    await eventually(async () => assertProblem(await get(amicis, closing), 404, "Store not found"));
+    await mongo.kill();
+
+    // A copy would stand in for a day.
+    await eventually(async () => assertProblem(await get(amicis, closing), 503, sentence));
   });
 
   it("goes on past a dead Redis, and uses it again when it is back", async () => {
