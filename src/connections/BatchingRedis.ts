@@ -10,6 +10,7 @@
  * `WRONGTYPE`.
  */
 import { Command, Redis, type RedisKey } from "ioredis";
+import { endWith } from "./UnaskedReplies.ts";
 
 /** Most keys in one command, so that the server is never kept long. */
 const maxKeys = 128;
@@ -51,8 +52,13 @@ export class BatchingRedis extends Redis {
     command.promise.then(
       (values) => {
         this.#next();
+        if (!Array.isArray(values) || values.length !== keys.length) {
+          const error = endWith(this, "a reply that is not the command's");
+          for (const { reject } of readers) reject(error);
+          return;
+        }
         readers.forEach(({ resolve }, index) => {
-          const value: unknown = Array.isArray(values) ? values[index] : null;
+          const value: unknown = values[index];
           resolve(typeof value === "string" ? value : null);
         });
       },

@@ -85,6 +85,11 @@ export class TcpProxy {
     await Promise.all(Array.from(this.#pairs, (pair) => pair.destroy()));
   }
 
+  /** Sends bytes to every client that the server never said. */
+  inject(bytes: Uint8Array | string): void {
+    for (const pair of this.#pairs) pair.inject(bytes);
+  }
+
   /** Ends the proxy and its connections; its port is given back. */
   async stop(): Promise<void> {
     await this.#close();
@@ -160,6 +165,10 @@ class Pair {
     if (!this.#client.destroyed) this.#client.resetAndDestroy();
     if (!this.#upstream.destroyed) this.#upstream.destroy();
     await this.closed;
+  }
+
+  inject(bytes: Uint8Array | string): void {
+    this.#client.write(bytes);
   }
 
   #answer(chunk: Uint8Array, mode: ProxyMode): void {
