@@ -60,9 +60,11 @@ const useCases = (settings: AppConfig) =>
       const { watch } = yield* Recovery;
       const retry = yield* retryPolicy(settings);
       const throttle = throttleOf(settings, settings.tokenExchangeThrottle);
-      let throttled = 0;
+      const refused = { RateLimited: 0, Throttled: 0 };
+      const forgetRamp = metrics.ramp(tokenExchange, () => refused.RateLimited);
+      yield* Effect.addFinalizer(() => Effect.sync(forgetRamp));
       if (throttle !== undefined) {
-        const forget = metrics.throttle(tokenExchange, () => throttled);
+        const forget = metrics.throttle(tokenExchange, () => refused.Throttled);
         yield* Effect.addFinalizer(() => Effect.sync(forget));
       }
       const exchange = TokenExchange.layer({
@@ -79,8 +81,8 @@ const useCases = (settings: AppConfig) =>
         retryBudget: { ratio: settings.retryBudget },
         onRetry: onRetry(metrics),
         onCall: (operation, ms) => metrics.dependencyCall(tokenExchange, operation, ms),
-        onRefusal: (refusal) => {
-          if (refusal._tag === "Throttled") throttled += 1;
+        onRefusal: ({ _tag }) => {
+          if (_tag === "RateLimited" || _tag === "Throttled") refused[_tag] += 1;
         },
         onLookup: (result) => metrics.cacheRequest("token", result),
         onFallback: metrics.fallback,

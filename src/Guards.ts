@@ -121,6 +121,10 @@ export class Guards extends Context.Tag("Guards")<Guards, {
           yield* Effect.addFinalizer(() => Effect.sync(forget));
         }
 
+        const ramp = yield* RateLimiter.following(mongodb, { rampFloor });
+        const forgetRamp = metrics.ramp("mongodb", ramp.unsafeRejections);
+        yield* Effect.addFinalizer(() => Effect.sync(forgetRamp));
+
         const redis = yield* breakers.get("redis");
         return {
           mongodb: yield* Guard.make({
@@ -128,7 +132,7 @@ export class Guards extends Context.Tag("Guards")<Guards, {
             breaker: mongodb,
             retry,
             budget: yield* RetryBudget.make(budget),
-            limiter: yield* RateLimiter.following(mongodb, { rampFloor }),
+            limiter: ramp,
             throttle,
             bulkhead,
             hedge: yield* hedgeOf(settings, metrics),

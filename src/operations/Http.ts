@@ -28,7 +28,8 @@ const noStore = { "cache-control": "no-store" };
 const reasons: Readonly<Record<Exclude<Readiness, "ready">, string>> = {
   starting: "The service is still starting.",
   draining: "The service is stopping and finishes what is in flight.",
-  unusable: "Neither the store nor the cache can be used.",
+  unusable:
+    "Neither the store nor the cache can be used: each is away, or its circuit breaker is open.",
 };
 
 const readyAnswer = ({ readiness }: Context.Tag.Service<Health>) =>

@@ -71,6 +71,8 @@ export class Metrics extends Context.Tag("operations/Metrics")<Metrics, {
   readonly rateLimitRejection: () => void;
   /** Shows what a bulkhead does (several of one dependency are added up) until it is taken off. */
   readonly bulkhead: (dependency: string, occupancy: Occupancy) => () => void;
+  /** Shows the calls that a ramp has refused (several of one dependency are added up). */
+  readonly ramp: (dependency: string, rejections: () => number) => () => void;
   /** Shows the calls that a throttle has refused (several of one dependency are added up). */
   readonly throttle: (dependency: string, rejections: () => number) => () => void;
   /** Families that show only once something is in them. */
@@ -244,6 +246,12 @@ const make = (options: MetricsOptions) => {
     ["service"],
   )({ service });
 
+  const newRamp = sums(
+    registry,
+    "ramp_rejections_total",
+    "Calls refused because load comes back in steps after an outage.",
+    ["service", "dependency"],
+  );
   const newThrottle = sums(
     registry,
     "throttle_rejections_total",
@@ -309,6 +317,8 @@ const make = (options: MetricsOptions) => {
       newRefused({ service, dependency }, () => occupancy.rejections);
       return newInFlight({ service, dependency }, () => occupancy.inFlight);
     },
+    ramp: (dependency: string, rejections: () => number) =>
+      newRamp({ service, dependency }, rejections),
     throttle: (dependency: string, rejections: () => number) =>
       newThrottle({ service, dependency }, rejections),
     optional: OptionalFamilies.make(registry, service),

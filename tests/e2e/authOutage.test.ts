@@ -125,6 +125,29 @@ describe("auth in an outage", needs("redis-server", "secantusdb"), () => {
     );
   });
 
+  it("lets load come back in steps after an outage, and counts what it turns away", async () => {
+    await using amicis = await start({ TOKEN_EXCHANGE_BREAKER_OPEN_FOR: "100ms" });
+    await ikea.refuse();
+    const stateIs = async (wanted: string) => {
+      await exchange(amicis, "ikea");
+      const { state } = (await amicis.health()).circuitBreakers["token-exchange-ikea"];
+      assert.equal(state, wanted);
+    };
+    await eventually(() => stateIs("open"));
+    await ikea.listen();
+    await eventually(() => stateIs("closed"), recovery);
+
+    // Ten a second at first, and less than the 32 that may run at once.
+    const answers = await Promise.all(Array.from({ length: 30 }, () => exchange(amicis, "ikea")));
+    const refused = answers.filter(({ status }) => status !== 200);
+    for (const answer of refused) assertProblem(answer, 503, sentence);
+    assert.ok(refused.length > 0 && refused.length < 30, `${refused.length} were refused`);
+    const page = await amicis.metrics();
+    const labels = { service: "auth", dependency: "token-exchange" };
+    assert.equal(page.value("ramp_rejections_total", labels), refused.length);
+    assert.equal(page.value("bulkhead_rejections_total", labels), 0);
+  });
+
   it("counts an endpoint that hangs as timeouts, and closes again when it answers", async () => {
     await using amicis = await start({ TOKEN_EXCHANGE_BREAKER_OPEN_FOR: "1s" });
     ikea.behave({ kind: "hang" });

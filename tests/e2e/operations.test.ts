@@ -148,6 +148,7 @@ describe("metrics", () => {
       dependency_call_duration_seconds: "histogram",
       bulkhead_in_flight: "gauge",
       bulkhead_rejections_total: "counter",
+      ramp_rejections_total: "counter",
       rate_limit_rejections_total: "counter",
     };
     for (const [family, type] of Object.entries(families)) {
@@ -176,6 +177,7 @@ describe("metrics", () => {
       }],
       ["bulkhead_in_flight", { service, dependency: "mongodb" }],
       ["bulkhead_rejections_total", { service, dependency: "mongodb" }],
+      ["ramp_rejections_total", { service, dependency: "mongodb" }],
       ["rate_limit_rejections_total", { service }],
     ];
     for (const [name, labels] of known) {

@@ -112,6 +112,17 @@ describe("Metrics", () => {
       assert.ok(Math.abs(sum - 0.0431) < 1e-9);
     }).pipe(Effect.provide(layer())));
 
+  it.effect("ramp() adds up what the ramps of one dependency refused", () =>
+    Effect.gen(function* () {
+      const metrics = yield* Metrics;
+      const series = `ramp_rejections_total{service="routing",dependency="token-exchange"}`;
+      const forget = metrics.ramp("token-exchange", () => 3);
+      metrics.ramp("token-exchange", () => 4);
+      assert.equal(valueOf(yield* textOf(metrics), series), 7);
+      forget();
+      assert.equal(valueOf(yield* textOf(metrics), series), 4);
+    }).pipe(Effect.provide(layer())));
+
   it.effect("throttle() adds up what the throttles of one dependency refused", () =>
     Effect.gen(function* () {
       const metrics = yield* Metrics;
