@@ -1,7 +1,7 @@
 /**
  * What the services hold once their garbage is collected. Seen from outside a process grows and
- * shrinks with its garbage: V8 lets a heap of 65 MiB become 240 MiB before it collects, which takes
- * minutes under much load and an hour under little. What grows here is held by somebody.
+ * shrinks with its garbage: V8 lets a heap grow to a multiple of what is live before it collects,
+ * which takes minutes under much load and an hour under little. What grows here is held by somebody.
  */
 import type { Amicis } from "../support/Amicis.ts";
 import { compileBinary } from "../support/Binary.ts";
@@ -25,7 +25,7 @@ export const heldMeasures: ReadonlyArray<HeldMeasure> = ["heap", "external", "me
 
 /** The services in a form that can be told to collect; undefined where there is no denort. */
 export const compileCollecting = (): Promise<string | undefined> =>
-  compileBinary("tests/chaos/collecting.ts", "--v8-flags=--expose-gc");
+  compileBinary("tests/chaos/collecting.ts", "--expose-gc");
 
 /** True for the line in which the services tell what they hold. */
 export const isHeldLine = (line: string): boolean => line.startsWith('{"held":');

@@ -13,13 +13,13 @@ const provider = `${repository}../shared/tools/provide-denort`;
  */
 export async function compileBinary(
   entry?: string,
-  ...flags: ReadonlyArray<string>
+  ...v8Flags: ReadonlyArray<string>
 ): Promise<string | undefined> {
   const directory = await Deno.makeTempDir({ prefix: "amicis-binary-" });
   globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
   const path = `${directory}/amicis`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "compile", path, ...(entry === undefined ? [] : [entry, ...flags])],
+    args: ["task", "--quiet", "compile", path, ...(entry === undefined ? [] : [entry, ...v8Flags])],
     cwd: repository,
     env: { ...await providedDenort(), NO_COLOR: "1" },
     stdout: "null",
