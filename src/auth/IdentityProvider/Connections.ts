@@ -4,13 +4,15 @@
  *
  * A read is always under way, also on a connection that waits: the moment the endpoint closes it or
  * sends what nobody asked for, it is gone from the pool. Timers are real, like the sockets they end.
- * Nothing here is sent twice.
+ * Nothing here is sent twice, and whatever is given up is closed at once.
  */
 import { Data } from "effect";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { Connection, plainWire, tlsWire } from "./Connection.ts";
+import { dialFirst, plain } from "./Dialling.ts";
 import { objection, type Target } from "./OutboundAddress.ts";
-import { shakeHands } from "./TlsHandshake.ts";
+import { tlsTo } from "./TlsDialler.ts";
 
 /** The host's name resolved to an address that must not be connected to. */
 export class AddressRefused extends Data.TaggedError("AddressRefused")<{
@@ -32,56 +34,6 @@ const maxAge = 300_000;
 
 /** Most connections that wait, over all endpoints, unless told otherwise. */
 const defaultMaxWaiting = 512;
-
-/** Milliseconds after which the next address of a name is tried beside those before (RFC 8305). */
-const headStart = 250;
-
-/** One connection, used by one request at a time. */
-export class Connection {
-  readonly #conn: Deno.TcpConn | Deno.TlsConn;
-  readonly #buffer = new Uint8Array(16_384);
-  #reading: Promise<Uint8Array | null> | undefined;
-  #isClosed = false;
-
-  constructor(conn: Deno.TcpConn | Deno.TlsConn, readonly key: string, readonly madeAt: number) {
-    this.#conn = conn;
-  }
-
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
-  /** Writes all bytes. */
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await this.#conn.write(rest));
-  }
-
-  /** The next bytes, valid until the next call, or `null` at the end. */
-  async read(): Promise<Uint8Array | null> {
-    const reading = this.#reading ?? this.#read();
-    this.#reading = undefined;
-    return await reading;
-  }
-
-  /** Reads ahead while nobody uses the connection; calls back when it can no longer be used. */
-  watch(onGone: () => void): void {
-    const reading = this.#read();
-    this.#reading = reading;
-    reading.then(onGone, onGone);
-  }
-
-  async #read(): Promise<Uint8Array | null> {
-    const count = await this.#conn.read(this.#buffer);
-    return count === null ? null : this.#buffer.subarray(0, count);
-  }
-
-  /** Ends whatever is under way on it. Closing twice does nothing. */
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#conn.close();
-  }
-}
 
 interface Waiting {
   readonly connection: Connection;
@@ -126,12 +78,7 @@ export class Connections {
 
   /** Makes a connection and ends it again, only to see whether that can be done. */
   async reach(target: Target, signal: AbortSignal): Promise<void> {
-    const { host, port, isTls } = target;
-    const plain = await this.#connect(target, signal);
-    const { hostname: address } = plain.remoteAddr;
-    plain.close();
-    if (!isTls) return;
-    await shakeHands({ address, port, host, authorities: this.options.authorities }, signal);
+    (await this.#open(target, keyOf(target), signal)).close();
   }
 
   /** Keeps a connection for the next request, for as long as the endpoint says at most. */
@@ -167,88 +114,26 @@ export class Connections {
     return this.#waiting.delete(waiting);
   }
 
-  /** Connects to one of the host's addresses, if none of them is objected to. */
-  async #connect(target: Target, signal: AbortSignal): Promise<Deno.TcpConn> {
-    const { host, port } = target;
+  /** The host's addresses, if none of them is objected to. */
+  async #addressesOf(target: Target): Promise<ReadonlyArray<string>> {
+    const { host } = target;
     const addresses = isIP(host) === 0 ? await this.options.resolve(host) : [host];
     const reason = objection(target, addresses);
     if (reason !== undefined) throw new AddressRefused({ reason });
-    return await connectFirst(addresses, port, signal);
+    return addresses;
   }
 
   async #open(target: Target, key: string, signal: AbortSignal): Promise<Connection> {
-    const { host, isTls } = target;
-    const plain = await this.#connect(target, signal);
-    plain.setNoDelay(true);
-    if (!isTls) return new Connection(plain, key, this.options.now());
-    // Takes no time: the handshake comes after it.
-    const secure = await Deno.startTls(plain, {
-      hostname: host,
-      caCerts: [...this.options.authorities],
-      alpnProtocols: ["http/1.1"],
-    }).catch((error: unknown) => {
-      // A name that no certificate can be for, say one that begins with a hyphen.
-      plain.close();
-      throw error;
-    });
-    const connection = new Connection(secure, key, this.options.now());
-    const close = () => connection.close();
-    signal.addEventListener("abort", close, { once: true });
-    try {
-      signal.throwIfAborted();
-      await secure.handshake();
-      return connection;
-    } catch (error) {
-      connection.close();
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", close);
+    const { host, port, isTls } = target;
+    const { authorities, now } = this.options;
+    const addresses = await this.#addressesOf(target);
+    if (!isTls) {
+      const conn = await dialFirst(plain, addresses, port, signal);
+      conn.setNoDelay(true);
+      return new Connection(plainWire(conn), key, now());
     }
+    const socket = await dialFirst(tlsTo({ host, authorities }), addresses, port, signal);
+    socket.setNoDelay(true);
+    return new Connection(tlsWire(socket), key, now());
   }
 }
-
-/**
- * The first of the addresses to answer; each next one is tried after a failure or a head start. No
- * try outlives the call: an address that swallows everything would hold on to each for minutes.
- */
-const connectFirst = (
-  addresses: ReadonlyArray<string>,
-  port: number,
-  signal: AbortSignal,
-): Promise<Deno.TcpConn> =>
-  new Promise((resolve, reject) => {
-    const trying = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let isSettled = false;
-    let started = 0;
-    let failed = 0;
-    const settle = (act: () => void) => {
-      isSettled = true;
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
-      act();
-      // Ends those that are under way; a connection that stands is left alone by it.
-      trying.abort();
-    };
-    const abort = () => settle(() => reject(signal.reason));
-    const next = () => {
-      clearTimeout(timer);
-      const hostname = addresses[started];
-      if (isSettled || hostname === undefined) return;
-      started += 1;
-      timer = setTimeout(next, headStart);
-      Deno.connect({ hostname, port, signal: trying.signal }).then((conn) => {
-        if (isSettled) conn.close();
-        else settle(() => resolve(conn));
-      }, (error: unknown) => {
-        failed += 1;
-        if (isSettled) return;
-        if (failed === addresses.length) settle(() => reject(error));
-        else if (failed === started) next();
-      });
-    };
-    if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    if (addresses.length === 0) return settle(() => reject(new Error("No address")));
-    next();
-  });

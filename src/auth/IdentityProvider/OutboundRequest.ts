@@ -10,13 +10,8 @@
 import { Data, Effect, type Scope } from "effect";
 import { monotonicMillis } from "../../resilience/Monotonic.ts";
 import { AnswerReader, Malformed } from "./AnswerReader.ts";
-import {
-  AddressRefused,
-  type Connection,
-  Connections,
-  type Resolve,
-  systemResolve,
-} from "./Connections.ts";
+import type { Connection } from "./Connection.ts";
+import { AddressRefused, Connections, type Resolve, systemResolve } from "./Connections.ts";
 import type { Target } from "./OutboundAddress.ts";
 
 export { AddressRefused, type Resolve } from "./Connections.ts";
@@ -222,5 +217,7 @@ const reasonOf = (cause: unknown): Reason => {
   // Of TLS there is only the text of the library.
   if (/certificate/i.test(cause.message)) return "its certificate is not trusted";
   if (cause instanceof Deno.errors.UnexpectedEof) return "connection reset";
-  return cause instanceof Deno.errors.InvalidData ? "TLS handshake failed" : "connection failed";
+  return typeof code === "string" && code.startsWith("ERR_SSL_")
+    ? "TLS handshake failed"
+    : "connection failed";
 };

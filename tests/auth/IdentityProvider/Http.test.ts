@@ -389,20 +389,39 @@ describe("IdentityProvider/Http", () => {
           (listener) => Effect.sync(() => listener.close()),
         );
         const resolve: Resolve = () => Promise.resolve(["127.0.0.1"]);
-        const { exchange } = yield* provider({ resolve });
+        const { exchange } = yield* provider({ resolve, timeout: "300 millis" });
         const tenant = tenantAt(`https://-shop-.example:${listener.addr.port}/token`);
         const error = yield* Effect.flip(exchange(tenant, subject));
         assert.ok(error instanceof TransientFailure);
-        const seen = yield* Effect.promise(async () => {
+        yield* Effect.promise(async () => {
           const conn = await listener.accept();
-          const count = await conn.read(new Uint8Array(1));
+          while (await conn.read(new Uint8Array(1_024)) !== null);
           conn.close();
-          return count;
         });
-        assert.equal(seen, null);
       }),
     { timeout: "5 seconds" },
   );
+
+  it.live("exchange() says of a port that speaks no TLS that the handshake failed", () =>
+    Effect.gen(function* () {
+      const listener = yield* Effect.acquireRelease(
+        Effect.sync(() => Deno.listen({ hostname: "127.0.0.1", port: 0 })),
+        (listener) => Effect.sync(() => listener.close()),
+      );
+      const { exchange } = yield* provider();
+      const tenant = tenantAt(`https://127.0.0.1:${listener.addr.port}/token`);
+      const waiting = yield* Effect.fork(Effect.flip(exchange(tenant, subject)));
+      yield* Effect.promise(async () => {
+        const conn = await listener.accept();
+        await conn.read(new Uint8Array(1_024));
+        await conn.write(new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n"));
+        while (await conn.read(new Uint8Array(1_024)).catch(() => null) !== null);
+        conn.close();
+      });
+      const error = yield* waiting;
+      assert.ok(error instanceof TransientFailure, String(error));
+      assert.equal(error.reason, "TLS handshake failed");
+    }));
 
   it.live("exchange() reports a plain port behind https as a transient failure", () =>
     Effect.gen(function* () {
@@ -486,18 +505,71 @@ describe("IdentityProvider/Http", () => {
       assert.equal(endpoint.requests[0]?.headers.get("host"), `a.localhost:${endpoint.port}`);
     }));
 
-  it.live("exchange() leaves no connection half made when its time is over", () =>
+  for (const scheme of ["http", "https"]) {
+    it.live(`exchange() leaves no connection half made when its time is over (${scheme})`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* swallowing;
+        assert.equal(yield* attemptsAt(port), 0);
+        const { exchange } = yield* provider({ timeout: "300 millis" });
+        const waiting = yield* Effect.fork(
+          Effect.flip(exchange(tenantAt(`${scheme}://127.0.0.1:${port}/token`), subject)),
+        );
+        yield* eventually(Effect.map(attemptsAt(port), (count) => assert.equal(count, 1)));
+        const failure = yield* Fiber.join(waiting);
+        assert.ok(failure instanceof TransientFailure && failure.timedOut);
+        yield* eventually(Effect.map(attemptsAt(port), (count) => assert.equal(count, 0)));
+      }));
+  }
+
+  it.live("exchange() keeps no socket of a handshake that was never answered", () =>
     Effect.gen(function* () {
-      const { port } = yield* swallowing;
-      assert.equal(yield* attemptsAt(port), 0);
-      const { exchange } = yield* provider({ timeout: "300 millis" });
-      const waiting = yield* Effect.fork(
-        Effect.flip(exchange(tenantAt(`http://127.0.0.1:${port}/token`), subject)),
-      );
-      yield* eventually(Effect.map(attemptsAt(port), (count) => assert.equal(count, 1)));
-      const failure = yield* Fiber.join(waiting);
-      assert.ok(failure instanceof TransientFailure && failure.timedOut);
-      yield* eventually(Effect.map(attemptsAt(port), (count) => assert.equal(count, 0)));
+      const endpoint = yield* TokenEndpoint.scoped({ tls: true });
+      const proxy = yield* TcpProxy.scoped(endpoint);
+      yield* Effect.promise(() => proxy.mode("silent"));
+      const authorities = [endpoint.certificate?.ca ?? ""];
+      const { exchange } = yield* provider({ authorities, timeout: "200 millis" });
+      const tenant = tenantAt(proxy.url(endpoint.url));
+      const attempts = Array.from({ length: 5 }, () => Effect.flip(exchange(tenant, subject)));
+      for (const error of yield* Effect.all(attempts, { concurrency: "unbounded" })) {
+        assert.ok(error instanceof TransientFailure && error.timedOut, String(error));
+      }
+      assert.equal(proxy.accepted, 5);
+      // The other side is as silent as before: only ours can have ended them.
+      yield* eventually(Effect.sync(() => assert.equal(proxy.connections, 0)));
+      yield* Effect.promise(() => proxy.mode("pass"));
+      yield* exchange(tenant, subject);
+    }));
+
+  it.live("exchange() reads over TLS what it reads without: small, large, and one after the other", () =>
+    Effect.gen(function* () {
+      const endpoint = yield* TokenEndpoint.scoped({ tls: true });
+      const proxy = yield* TcpProxy.scoped(endpoint);
+      const { exchange } = yield* provider({ authorities: [endpoint.certificate?.ca ?? ""] });
+      const tenant = tenantAt(proxy.url(endpoint.url));
+      yield* exchange(tenant, subject);
+      const access_token = "t".repeat(65_000);
+      endpoint.behave(json({ ...fields, access_token }));
+      const issued = yield* exchange(tenant, subject);
+      assert.equal(Redacted.value(issued.accessToken), access_token);
+      endpoint.behave(json({ error: "invalid_grant" }, 400));
+      assert.ok((yield* Effect.flip(exchange(tenant, subject))) instanceof TokenRejected);
+      assert.equal(proxy.accepted, 1, "all on one connection");
+      yield* Effect.promise(() => proxy.drop());
+      endpoint.behave(json(fields));
+      yield* eventually(exchange(tenant, subject));
+      assert.equal(proxy.accepted, 2);
+    }));
+
+  it.live("exchange() ends its TLS connection when its caller goes away", () =>
+    Effect.gen(function* () {
+      const endpoint = yield* TokenEndpoint.scoped({ tls: true });
+      const proxy = yield* TcpProxy.scoped(endpoint);
+      endpoint.behave({ kind: "hang" });
+      const { exchange } = yield* provider({ authorities: [endpoint.certificate?.ca ?? ""] });
+      const fiber = yield* Effect.fork(exchange(tenantAt(proxy.url(endpoint.url)), subject));
+      yield* eventually(Effect.sync(() => assert.equal(endpoint.requests.length, 1)));
+      yield* Fiber.interrupt(fiber);
+      yield* eventually(Effect.sync(() => assert.equal(proxy.connections, 0)));
     }));
 
   it.live("exchange() makes a new connection when the kept one has gone", () =>
