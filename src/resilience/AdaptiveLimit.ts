@@ -5,8 +5,10 @@
  * The update is Netflix's Gradient2 (concurrency-limits), `limit × gradient + √limit`, smoothed, and
  * no growth while less than half of the limit is used. The latency it is compared to is measured as
  * Envoy's adaptive concurrency filter does, again and again at jittered times under little load: for
- * ten answers a quarter of the limit is allowed, which refuses nobody who would not be near it.
- * What is slow also then is taken for the dependency's own speed: other rules are for that.
+ * ten answers no more calls run than a quarter of the limit. The others wait for so long, within the
+ * limit, and a window that had no more calls than that anyway is a measurement by itself.
+ * What is slow also then, in two measurements in a row, is taken for the dependency's own speed:
+ * other rules are for that.
  */
 import { Effect, Exit, Random } from "effect";
 import { type Outcome, uniform } from "./BreakerState.ts";
@@ -66,12 +68,18 @@ export interface State {
   readonly busiest: number;
   /** True while the least latency is measured anew, under a quarter of the limit. */
   readonly measuring: boolean;
+  /** What the last measurement found, if that was too much to be believed at once; else `Infinity`. */
+  readonly suspected: number;
+  /** Measurements in a row that found what was known. */
+  readonly confirmed: number;
   /** When it is to be measured next. */
   readonly measureAt: number;
   /** Measurements so far: what the jitter is taken from. */
   readonly measured: number;
-  /** Windows in a row that ended at the floor. */
-  readonly atFloor: number;
+  /** The limit at the last measurement. */
+  readonly limitThen: number;
+  /** Windows in a row that ended at the floor, or at less than half of `limitThen`. */
+  readonly doubts: number;
 }
 
 /** A window lasts at least so many milliseconds and samples: the median of few says nothing. */
@@ -81,14 +89,22 @@ const windowSamples = 10;
 /** Latencies kept of one window. */
 const maxSamples = 64;
 
-/** At the floor for so many windows, the least latency is doubted, and measured before its time. */
+/**
+ * When the limit has fallen far for so many windows, the least latency is doubted and measured before
+ * its time: perhaps nothing queues, and the dependency has become slower for all.
+ */
 const doubtful = 5;
 
 /**
  * A measurement below this share of what was known has found calls queueing where none were thought
- * to, and more may be left: the next one comes in about a second.
+ * to, and more may be left.
  */
 const surprise = 0.8;
+
+/**
+ * Milliseconds, on average, to the next measurement after one that found something else than what was
+ * known; twice as long after each that finds it again, up to `measureEvery`.
+ */
 const measureSoon = 1_000;
 
 /** Below a millisecond there is nothing but noise. */
@@ -102,16 +118,22 @@ export const initial = ({ ceiling }: Settings): State => ({
   since: -Infinity,
   busiest: 0,
   measuring: false,
+  suspected: Infinity,
+  confirmed: 0,
   measureAt: -Infinity,
   measured: 0,
-  atFloor: 0,
+  limitThen: ceiling,
+  doubts: 0,
 });
 
 const floorOf = ({ floor, ceiling }: Settings): number => Math.min(floor, ceiling);
 
+const quarterOf = (settings: Settings, limit: number): number =>
+  Math.max(floorOf(settings), Math.floor(limit / 4));
+
 /** How many calls may be under way in this state. */
 export const allowed = (settings: Settings, { limit, measuring }: State): number =>
-  measuring ? Math.max(floorOf(settings), Math.floor(limit / 4)) : Math.floor(limit);
+  measuring ? quarterOf(settings, limit) : Math.floor(limit);
 
 const medianOf = (latencies: ReadonlyArray<number>): number => {
   const sorted = latencies.toSorted((one, another) => one - another);
@@ -125,30 +147,55 @@ const moved = (settings: Settings, limit: number, least: number, median: number)
   return Math.max(floorOf(settings), Math.min(settings.ceiling, smoothed));
 };
 
-const afterWindow = (settings: Settings, state: State, median: number, now: number): State => {
-  const least = Math.min(state.least, median);
-  const isUsed = state.busiest >= state.limit / 2;
-  const limit = isUsed ? moved(settings, state.limit, least, median) : state.limit;
-  const atFloor = Math.floor(limit) <= floorOf(settings) ? state.atFloor + 1 : 0;
-  const measuring = now >= state.measureAt || atFloor >= doubtful;
-  return { ...state, limit, least, atFloor, measuring, latencies: [], since: now, busiest: 0 };
-};
-
-const afterMeasurement = (
-  { measureEvery }: Settings,
+const afterWindow = (
+  settings: Settings,
   state: State,
   median: number,
   now: number,
   seed: number,
 ): State => {
-  const wait = median < surprise * state.least ? Math.min(measureSoon, measureEvery) : measureEvery;
+  const least = Math.min(state.least, median);
+  const isUsed = state.busiest >= state.limit / 2;
+  const limit = isUsed ? moved(settings, state.limit, least, median) : state.limit;
+  const isLow = Math.floor(limit) <= Math.max(floorOf(settings), state.limitThen / 2);
+  const doubts = isLow ? state.doubts + 1 : 0;
+  const measuring = now >= state.measureAt || doubts >= doubtful;
+  if (measuring && state.busiest <= quarterOf(settings, state.limit)) {
+    return afterMeasurement(settings, state, median, now, seed);
+  }
+  return { ...state, limit, least, doubts, measuring, latencies: [], since: now, busiest: 0 };
+};
+
+/** What is known after a measurement. That everything has become slower takes two that say so. */
+const learned = (
+  { tolerance }: Settings,
+  { least, suspected, confirmed }: State,
+  median: number,
+): Pick<State, "least" | "suspected" | "confirmed"> => {
+  const isSlower = median > tolerance * least;
+  if (isSlower && suspected === Infinity) return { least, suspected: median, confirmed: 0 };
+  if (isSlower) return { least: Math.min(suspected, median), suspected: Infinity, confirmed: 0 };
+  const isKnown = median >= surprise * least;
+  return { least: median, suspected: Infinity, confirmed: isKnown ? confirmed + 1 : 0 };
+};
+
+const afterMeasurement = (
+  settings: Settings,
+  state: State,
+  median: number,
+  now: number,
+  seed: number,
+): State => {
+  const known = learned(settings, state, median);
+  const wait = Math.min(settings.measureEvery, measureSoon * 2 ** known.confirmed);
   return {
     ...state,
-    least: median,
+    ...known,
     measuring: false,
     measured: state.measured + 1,
     measureAt: now + wait * (0.75 + uniform(seed, state.measured) / 2),
-    atFloor: 0,
+    limitThen: state.limit,
+    doubts: 0,
     latencies: [],
     since: now,
     busiest: 0,
@@ -169,13 +216,15 @@ export const step = (settings: Settings, seed: number) =>
   if (latencies.length < windowSamples) return next;
   if (state.measuring) return afterMeasurement(settings, next, medianOf(latencies), now, seed);
   if (now < state.since + windowLength) return next;
-  return afterWindow(settings, next, medianOf(latencies), now);
+  return afterWindow(settings, next, medianOf(latencies), now, seed);
 };
 
 /** A limit in use. */
 export interface AdaptiveLimit {
   /** How many calls may be under way now. */
   readonly current: number;
+  /** How many may be when the measurement under way is over; `current` when none is. */
+  readonly whole: number;
   readonly ceiling: number;
   /** Runs a call that has its place and learns from its latency; `inFlight` counts it too. */
   readonly measure: <A, E, R>(
@@ -203,6 +252,7 @@ export const make = (
 
 class Limit implements AdaptiveLimit {
   current: number;
+  whole: number;
   readonly ceiling: number;
   readonly #settings: Settings;
   readonly #next: ReturnType<typeof step>;
@@ -220,6 +270,7 @@ class Limit implements AdaptiveLimit {
     this.#state = initial(settings);
     this.ceiling = settings.ceiling;
     this.current = settings.ceiling;
+    this.whole = settings.ceiling;
   }
 
   measure<A, E, R>(self: Effect.Effect<A, E, R>, inFlight: number): Effect.Effect<A, E, R> {
@@ -235,6 +286,7 @@ class Limit implements AdaptiveLimit {
             now,
           );
           this.current = allowed(this.#settings, this.#state);
+          this.whole = Math.floor(this.#state.limit);
         }
         return exit;
       };

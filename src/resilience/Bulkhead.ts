@@ -49,7 +49,7 @@ export interface Occupancy {
 
 /** How many calls may run, where that moves; read synchronously. */
 export interface Limited {
-  /** Calls that may run at a time now. */
+  /** Calls that may run at a time; a measurement under way holds some back and does not count. */
   readonly unsafeLimit: () => number;
 }
 
@@ -133,6 +133,11 @@ class Gate {
     return this.adaptive === undefined ? this.limits.maxConcurrent : this.adaptive.current;
   }
 
+  /** Calls that may run when no place is held back for a measurement. */
+  get whole(): number {
+    return this.adaptive === undefined ? this.limits.maxConcurrent : this.adaptive.whole;
+  }
+
   /** A place, a place to wait, or a refusal. */
   enter(): "in" | Waiter | BulkheadFull {
     if (this.#inFlight < this.limit) {
@@ -140,7 +145,9 @@ class Gate {
       this.sums.inFlight += 1;
       return "in";
     }
-    if (this.#waiters.size >= this.limits.maxQueue) {
+    // What finds its place held back waits for the end of the measurement, beside the queue.
+    const heldBack = Math.max(0, this.whole - this.#inFlight);
+    if (this.#waiters.size >= this.limits.maxQueue + heldBack) {
       this.sums.rejections += 1;
       return this.limits.full;
     }
@@ -249,7 +256,7 @@ export const make = (
     const gate = new Gate(limitsOf(dependency, valid), occupancy, adaptive, () => {});
     const find = () => gate;
     return Object.assign(occupancy, {
-      unsafeLimit: () => gate.limit,
+      unsafeLimit: () => gate.whole,
       protect: <A, E, R>(self: Effect.Effect<A, E, R>) => protect(find, self),
     });
   });
@@ -280,7 +287,7 @@ export const keyed = <K>(
       }),
       unsafeLimit: () => {
         let lowest = limits.maxConcurrent;
-        for (const { limit } of gates.values()) lowest = Math.min(lowest, limit);
+        for (const { whole } of gates.values()) lowest = Math.min(lowest, whole);
         return lowest;
       },
       unsafeSize: () => gates.size,

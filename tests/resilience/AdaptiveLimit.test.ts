@@ -107,22 +107,43 @@ describe("AdaptiveLimit.step()", () => {
   });
 
   it("takes what is slow under little load, too, for the dependency's own speed", () => {
-    const well = load(start, { width: 64, base: 5 }, 1_000, 10_000);
+    const well = load(start, { width: 64, base: 5 }, 1_000, 120_000);
     let lowest = 64;
-    const slow = load(well, { width: 64, base: 100 }, 1_000, 60_000, (_, { limit }) => {
+    const slow = load(well, { width: 64, base: 100 }, 1_000, 8_000, (_, { limit }) => {
       lowest = Math.min(lowest, limit);
     });
-    // It fell, doubted its measure at the floor, measured again and came back.
-    assert.ok(lowest < 8, String(lowest));
-    assert.equal(limitOf(slow), 64);
+    // It fell, doubted what it knew at half of its limit, measured twice and rises again.
+    assert.ok(lowest > 16 && lowest < 32, String(lowest));
     assert.equal(slow.state.least, 100);
+    assert.equal(limitOf(load(slow, { width: 64, base: 100 }, 1_000, 20_000)), 64);
+  });
+
+  it("does not believe at once that slowness which began in a measurement is usual", () => {
+    let run = load(start, { width: 64, base: 5 }, 1_000, 120_000);
+    while (!run.state.measuring) run = load(run, { width: 64, base: 5 }, 1_000, 1);
+    run = load(run, { width: 4, base: 5 }, 1_000, 100);
+    assert.deepEqual([run.state.measuring, run.state.least, run.state.suspected], [false, 5, 20]);
+    // Some calls queue also under a quarter of the limit; the less there are, the less it finds.
+    run = load(run, { width: 4, base: 5 }, 1_000, 6_000);
+    assert.equal(run.state.least, 5);
+    run = load(run, { width: 4, base: 5 }, 1_000, 10_000);
+    assert.ok(limitOf(run) <= 10, String(limitOf(run)));
+  });
+
+  it("takes a window with so few calls for a measurement, and holds none back for one", () => {
+    const held: Array<number> = [];
+    const run = load(start, { width: 64, base: 5 }, 16, 120_000, (allowed) => {
+      if (allowed < 64) held.push(allowed);
+    });
+    assert.ok(run.state.measured >= 5, String(run.state.measured));
+    assert.deepEqual(held, []);
   });
 
   it("measures again and again at jittered times, that differ by the seed", () => {
     const timesOf = (seed: number) => {
       const times: Array<number> = [];
-      let run = start;
-      let measured = 0;
+      let run = load(start, { width: 64, base: 10 }, 32, 60_000, undefined, seed);
+      let { measured } = run.state;
       for (let round = 0; round < 1_200; round++) {
         run = load(run, { width: 64, base: 10 }, 32, 100, undefined, seed);
         if (run.state.measured > measured) times.push(run.now);
@@ -137,6 +158,22 @@ describe("AdaptiveLimit.step()", () => {
       assert.ok(since >= 22_500 && since <= 39_000, String(since));
     });
     assert.notDeepEqual(times.slice(1), timesOf(2).slice(1));
+  });
+
+  it("measures again soon after it has found something else, and then ever more seldom", () => {
+    const times: Array<number> = [];
+    let run = start;
+    while (run.now < 60_000) {
+      const { measured } = run.state;
+      run = load(run, { width: 64, base: 10 }, 32, 10);
+      if (run.state.measured > measured) times.push(run.now);
+    }
+    const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+    assert.ok(gaps.length >= 4, `${gaps}`);
+    gaps.slice(0, 4).forEach((gap, index) => {
+      const usual = 2_000 * 2 ** index;
+      assert.ok(gap >= 0.75 * usual && gap <= 1.25 * usual + 500, `${gaps}`);
+    });
   });
 
   it("learns nothing of the least latency from calls that began before the measurement", () => {
@@ -247,6 +284,24 @@ describe("AdaptiveLimit.measure()", () => {
     }));
 });
 
+/** A limit that is set by hand. */
+class HandLimit implements AdaptiveLimit.AdaptiveLimit {
+  constructor(
+    public current: number,
+    public whole: number,
+    readonly seen: (inFlight: number) => void = () => {},
+  ) {}
+
+  get ceiling(): number {
+    return this.whole;
+  }
+
+  measure<A, E, R>(self: Effect.Effect<A, E, R>, inFlight: number): Effect.Effect<A, E, R> {
+    this.seen(inFlight);
+    return self;
+  }
+}
+
 describe("Bulkhead with an AdaptiveLimit", () => {
   it.effect("refuses beyond the limit of the moment, and counts its refusals", () =>
     Effect.gen(function* () {
@@ -259,22 +314,40 @@ describe("Bulkhead with an AdaptiveLimit", () => {
       const call = Effect.fork(Effect.exit(bulkhead.protect(Effect.never)));
       const held = yield* Effect.replicateEffect(call, 16);
       yield* settle;
-      assert.deepEqual([bulkhead.inFlight, bulkhead.rejections], [limit, 16 - limit]);
+      assert.equal(bulkhead.inFlight, adaptive.current);
+      assert.equal(bulkhead.inFlight + bulkhead.waiting, limit);
+      assert.equal(bulkhead.rejections, 16 - limit);
       yield* Fiber.interruptAll(held);
       assert.equal(bulkhead.inFlight, 0);
+    }));
+
+  it.effect("lets wait what a measurement holds back, and run when that is over", () =>
+    Effect.gen(function* () {
+      const adaptive = new HandLimit(2, 8);
+      const bulkhead = yield* Bulkhead.make("test", { maxConcurrent: 8 }, adaptive);
+      const ends = yield* Effect.replicateEffect(Deferred.make<void>(), 10);
+      const fibers = yield* Effect.forEach(
+        ends,
+        (end) => Effect.fork(Effect.exit(bulkhead.protect(Deferred.await(end)))),
+      );
+      yield* settle;
+      const numbers = () => [bulkhead.inFlight, bulkhead.waiting, bulkhead.rejections];
+      // Nobody is refused for the measurement: two of ten would have been without it.
+      assert.deepEqual(numbers(), [2, 6, 2]);
+      assert.equal(bulkhead.unsafeLimit(), 8);
+      adaptive.current = 8;
+      yield* Effect.forEach(ends.slice(0, 1), (end) => Deferred.succeed(end, undefined));
+      yield* settle;
+      assert.deepEqual(numbers(), [7, 0, 2]);
+      yield* Effect.forEach(ends, (end) => Deferred.succeed(end, undefined));
+      yield* Fiber.joinAll(fibers);
+      assert.deepEqual(numbers(), [0, 0, 2]);
     }));
 
   it.effect("learns from the calls it lets in", () =>
     Effect.gen(function* () {
       const seen: Array<number> = [];
-      const adaptive: AdaptiveLimit.AdaptiveLimit = {
-        current: 4,
-        ceiling: 4,
-        measure: (self, inFlight) => {
-          seen.push(inFlight);
-          return self;
-        },
-      };
+      const adaptive = new HandLimit(4, 4, (inFlight) => seen.push(inFlight));
       const bulkhead = yield* Bulkhead.make("test", { maxConcurrent: 4 }, adaptive);
       const call = Effect.fork(Effect.exit(bulkhead.protect(Effect.never)));
       const held = yield* Effect.replicateEffect(call, 6);
@@ -285,14 +358,7 @@ describe("Bulkhead with an AdaptiveLimit", () => {
 
   it.effect("hands no place on while the limit is below what runs, and several when it rises", () =>
     Effect.gen(function* () {
-      let current = 4;
-      const adaptive: AdaptiveLimit.AdaptiveLimit = {
-        get current() {
-          return current;
-        },
-        ceiling: 4,
-        measure: (self) => self,
-      };
+      const adaptive = new HandLimit(4, 4);
       const settings = { maxConcurrent: 4, maxQueue: 10 };
       const bulkhead = yield* Bulkhead.make("test", settings, adaptive);
       const ends = yield* Effect.replicateEffect(Deferred.make<void>(), 10);
@@ -308,13 +374,13 @@ describe("Bulkhead with an AdaptiveLimit", () => {
           settle,
         );
       assert.deepEqual(numbers(), [4, 6]);
-      current = 2;
+      adaptive.current = adaptive.whole = 2;
       yield* end(0);
       yield* end(1);
       assert.deepEqual(numbers(), [2, 6]);
       yield* end(2);
       assert.deepEqual(numbers(), [2, 5]);
-      current = 4;
+      adaptive.current = adaptive.whole = 4;
       yield* end(3);
       assert.deepEqual(numbers(), [4, 2]);
       yield* Effect.forEach(ends, (end) => Deferred.succeed(end, undefined));
@@ -333,7 +399,7 @@ describe("Bulkhead with an AdaptiveLimit", () => {
       const one = yield* hold("slow", slow);
       yield* hold("fast", fast);
       yield* settle;
-      assert.equal(keyed.unsafeLimit(), slow.adaptive.current);
+      assert.equal(keyed.unsafeLimit(), slow.adaptive.whole);
       yield* Fiber.interrupt(one);
       assert.equal(keyed.unsafeLimit(), 16);
       const many = yield* Effect.replicateEffect(hold("slow", slow), 16);
