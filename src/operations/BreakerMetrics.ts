@@ -8,6 +8,7 @@
  */
 import { setImmediate } from "node:timers";
 import { Effect } from "effect";
+import type { Trip } from "../resilience/AdaptiveThreshold.ts";
 import type { CircuitBreaker, Snapshot, Totals } from "../resilience/CircuitBreaker.ts";
 import { escapeLabel, other } from "./MetricFamilies.ts";
 
@@ -21,6 +22,13 @@ const ordinaryTransitions: ReadonlyArray<readonly [State, State]> = [
   ["open", "half-open"],
   ["half-open", "closed"],
   ["half-open", "open"],
+];
+
+/** By what an adaptive breaker opens. */
+const openingRules: ReadonlyArray<Trip["rule"]> = [
+  "failure-rate",
+  "consecutive-failures",
+  "slow-calls",
 ];
 
 const outcomes = [
@@ -182,6 +190,11 @@ class Page {
     "gauge",
     "Share of failures that is normal for what is behind an adaptive breaker.",
   );
+  readonly #reasons = new Family(
+    "circuit_breaker_open_reason",
+    "gauge",
+    "1 for the rule by which an adaptive breaker opened that is not closed.",
+  );
   readonly #families = [
     this.#states,
     this.#failures,
@@ -190,7 +203,7 @@ class Page {
     this.#transitions,
   ];
   /** Shown only where there is an adaptive breaker. */
-  readonly #adaptive = [this.#thresholds, this.#baselines];
+  readonly #adaptive = [this.#thresholds, this.#baselines, this.#reasons];
   readonly #service: string;
 
   constructor(service: string) {
@@ -202,10 +215,16 @@ class Page {
   }
 
   /** Breakers under the label `other` have no series here: their figures cannot be summed up. */
-  addAdaptive(name: string, { threshold, baseline }: NonNullable<Snapshot["adaptive"]>): void {
+  addAdaptive(
+    name: string,
+    { threshold, baseline, trip }: NonNullable<Snapshot["adaptive"]>,
+  ): void {
     const labels = this.#labels(name);
     this.#thresholds.add(labels, threshold);
     this.#baselines.add(labels, baseline);
+    for (const rule of openingRules) {
+      this.#reasons.add(`${labels},rule="${rule}"`, trip?.rule === rule ? 1 : 0);
+    }
   }
 
   add(name: string, state: State, totals: Totals): void {

@@ -25,9 +25,23 @@ const calls = (server: Effect.Effect.Success<ReturnType<typeof start>>, name: st
 const reason = "8 in a row failed where 1 % is normal";
 
 /** A gauge of the breaker `mongodb` on a page of metrics. */
-const gauge = (text: string, name: string): number | undefined => {
-  const line = text.split("\n").find((line) => line.startsWith(`${name}{`));
+const gauge = (text: string, name: string, label = ""): number | undefined => {
+  const line = text.split("\n").find((line) =>
+    line.startsWith(`${name}{`) && line.includes('breaker="mongodb"') && line.includes(label)
+  );
   return line === undefined ? undefined : Number(line.split(" ").at(-1));
+};
+
+/** The first picture that a viewer of the live page is sent. */
+// deno-lint-ignore no-explicit-any -- the test compares it with what it should be
+const firstPicture = async (url: string): Promise<any> => {
+  const { body } = await fetch(`${url}/status/events`);
+  let text = "";
+  for await (const piece of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += piece;
+    const data = /event: picture\ndata: (.*)\n\n/.exec(text)?.[1];
+    if (data !== undefined) return JSON.parse(data);
+  }
 };
 
 describe("an adaptive breaker in operation", () => {
@@ -55,12 +69,38 @@ describe("an adaptive breaker in operation", () => {
       assert.equal(breaker.adaptive.reason, reason);
     }));
 
-  it.live("GET /metrics has threshold and baseline", () =>
+  it.live("GET /metrics has threshold and baseline, and why it opened while it is not closed", () =>
     Effect.gen(function* () {
       const server = yield* start({ breakers: { adaptive: true } });
+      const reasons = Effect.map(
+        server.get("/metrics"),
+        ({ text }) =>
+          ["failure-rate", "consecutive-failures", "slow-calls"].map((rule) =>
+            gauge(text, "circuit_breaker_open_reason", `rule="${rule}"`)
+          ),
+      );
       const { text } = yield* server.get("/metrics");
       assert.equal(gauge(text, "circuit_breaker_failure_threshold"), 1);
       assert.equal(gauge(text, "circuit_breaker_baseline_failure_rate"), 0.01);
+      assert.deepEqual(yield* reasons, [0, 0, 0]);
+      yield* calls(server, "mongodb", "FFFFFFFF");
+      assert.deepEqual(yield* reasons, [0, 1, 0]);
+      const mongodb = yield* server.breakers.get("mongodb");
+      yield* mongodb.control("close");
+      assert.deepEqual(yield* reasons, [0, 0, 0]);
+    }));
+
+  it.live("GET /status/events tells the live page what its words are made of", () =>
+    Effect.gen(function* () {
+      const server = yield* start({ breakers: { adaptive: true } });
+      yield* calls(server, "mongodb", "FFFFFFFF");
+      const { breakers } = yield* Effect.promise(() => firstPicture(server.url));
+      const rule = "consecutive-failures";
+      const known = { baseline: 0.01, threshold: 1 };
+      assert.deepEqual(breakers[0].adaptive, {
+        ...known,
+        trip: { rule, failures: 8, requests: 8, ...known },
+      });
     }));
 
   it.live("GET /admin/breakers tells it", () =>
@@ -78,7 +118,7 @@ describe("an adaptive breaker in operation", () => {
       yield* calls(server, "mongodb", "FFFFF");
       for (const path of ["/health", "/metrics"]) {
         const { text } = yield* server.get(path);
-        assert.doesNotMatch(text, /adaptive|threshold|baseline/, path);
+        assert.doesNotMatch(text, /adaptive|threshold|baseline|open_reason/, path);
       }
       assert.equal("adaptive" in (yield* server.admin("/admin/breakers")).json[0], false);
     }));
