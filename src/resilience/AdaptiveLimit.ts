@@ -70,8 +70,6 @@ export interface State {
   readonly measuring: boolean;
   /** What the last measurement found, if that was too much to be believed at once; else `Infinity`. */
   readonly suspected: number;
-  /** Measurements in a row that found what was known. */
-  readonly confirmed: number;
   /** When it is to be measured next. */
   readonly measureAt: number;
   /** Measurements so far: what the jitter is taken from. */
@@ -101,10 +99,7 @@ const doubtful = 5;
  */
 const surprise = 0.8;
 
-/**
- * Milliseconds, on average, to the next measurement after one that found something else than what was
- * known; twice as long after each that finds it again, up to `measureEvery`.
- */
+/** Milliseconds, on average, to the next measurement after one that found what was not expected. */
 const measureSoon = 1_000;
 
 /** Below a millisecond there is nothing but noise. */
@@ -119,7 +114,6 @@ export const initial = ({ ceiling }: Settings): State => ({
   busiest: 0,
   measuring: false,
   suspected: Infinity,
-  confirmed: 0,
   measureAt: -Infinity,
   measured: 0,
   limitThen: ceiling,
@@ -128,12 +122,13 @@ export const initial = ({ ceiling }: Settings): State => ({
 
 const floorOf = ({ floor, ceiling }: Settings): number => Math.min(floor, ceiling);
 
-const quarterOf = (settings: Settings, limit: number): number =>
+/** Calls under which the least latency is measured. */
+const littleLoad = (settings: Settings, { limit }: State): number =>
   Math.max(floorOf(settings), Math.floor(limit / 4));
 
 /** How many calls may be under way in this state. */
-export const allowed = (settings: Settings, { limit, measuring }: State): number =>
-  measuring ? quarterOf(settings, limit) : Math.floor(limit);
+export const allowed = (settings: Settings, state: State): number =>
+  state.measuring ? littleLoad(settings, state) : Math.floor(state.limit);
 
 const medianOf = (latencies: ReadonlyArray<number>): number => {
   const sorted = latencies.toSorted((one, another) => one - another);
@@ -160,25 +155,16 @@ const afterWindow = (
   const isLow = Math.floor(limit) <= Math.max(floorOf(settings), state.limitThen / 2);
   const doubts = isLow ? state.doubts + 1 : 0;
   const measuring = now >= state.measureAt || doubts >= doubtful;
-  if (measuring && state.busiest <= quarterOf(settings, state.limit)) {
+  if (measuring && state.busiest <= littleLoad(settings, state)) {
     return afterMeasurement(settings, state, median, now, seed);
   }
   return { ...state, limit, least, doubts, measuring, latencies: [], since: now, busiest: 0 };
 };
 
-/** What is known after a measurement. That everything has become slower takes two that say so. */
-const learned = (
-  { tolerance }: Settings,
-  { least, suspected, confirmed }: State,
-  median: number,
-): Pick<State, "least" | "suspected" | "confirmed"> => {
-  const isSlower = median > tolerance * least;
-  if (isSlower && suspected === Infinity) return { least, suspected: median, confirmed: 0 };
-  if (isSlower) return { least: Math.min(suspected, median), suspected: Infinity, confirmed: 0 };
-  const isKnown = median >= surprise * least;
-  return { least: median, suspected: Infinity, confirmed: isKnown ? confirmed + 1 : 0 };
-};
-
+/**
+ * That calls have become slower than is tolerated takes two measurements that say so: what slows calls
+ * down just while the first one is made must not be taken for usual until the next.
+ */
 const afterMeasurement = (
   settings: Settings,
   state: State,
@@ -186,11 +172,14 @@ const afterMeasurement = (
   now: number,
   seed: number,
 ): State => {
-  const known = learned(settings, state, median);
-  const wait = Math.min(settings.measureEvery, measureSoon * 2 ** known.confirmed);
+  const isSlower = median > settings.tolerance * state.least;
+  const isSuspected = isSlower && state.suspected === Infinity;
+  const isSoon = isSuspected || median < surprise * state.least;
+  const wait = isSoon ? Math.min(measureSoon, settings.measureEvery) : settings.measureEvery;
   return {
     ...state,
-    ...known,
+    least: isSuspected ? state.least : Math.min(state.suspected, median),
+    suspected: isSuspected ? median : Infinity,
     measuring: false,
     measured: state.measured + 1,
     measureAt: now + wait * (0.75 + uniform(seed, state.measured) / 2),

@@ -7,7 +7,7 @@ import type { Contender } from "./Policy.ts";
 
 export const fixed = Amicis.contender(
   "fixed",
-  "amicis by default: 50 % of at least 5 in 10 s, or 5 in a row; 30 s; 3 trials; ramp",
+  "amicis by default: 50 % of at least 5 in 10 s, or 5 in a row; 30 s; 3 trials; ramp; 64 calls at a time",
 );
 
 export const adaptive = Amicis.contender(
@@ -44,6 +44,12 @@ export const proportional = Amicis.contender(
   { breaker: patient, throttle: { k: 1.1, count: "sent" } },
 );
 
+export const limited = Amicis.contender(
+  "adaptive limit",
+  "MONGODB_ADAPTIVE_CONCURRENCY=true, fixed thresholds",
+  { adaptiveLimit: true },
+);
+
 export const opossum = Opossum.contender("opossum");
 
 export const gobreaker = Gobreaker.contender("gobreaker");
@@ -67,6 +73,7 @@ export const contenders: ReadonlyArray<Contender> = [
   probes,
   throttled,
   proportional,
+  limited,
   opossum,
   gobreaker,
   cockatiel,

@@ -65,6 +65,56 @@ export const failing = (
   };
 };
 
+/** A dependency that works on some calls at a time and lets the others wait. */
+export interface Workers {
+  /** How many calls it works on at a time. */
+  readonly count: (now: number) => number;
+  /** Milliseconds of work that a call is on average; half of it is always the same. */
+  readonly work: (now: number) => number;
+}
+
+/** Milliseconds after which a caller gives up. */
+export const deadline = 2_000;
+
+/**
+ * Takes every call, first come first served, and is slow instead of failing. A call fails at its
+ * deadline; one whose caller has gone before its turn is not worked on.
+ */
+export const queueing = (
+  random: Rng,
+  { count, work }: Workers,
+  normally = 0.002,
+): Dependency => {
+  /** When each worker is free. */
+  const free: Array<number> = [];
+  const soonest = (now: number): number => {
+    const workers = count(now);
+    while (free.length < workers) free.push(now);
+    let first = 0;
+    for (let worker = 1; worker < workers; worker += 1) {
+      if ((free[worker] ?? 0) < (free[first] ?? 0)) first = worker;
+    }
+    return first;
+  };
+  const tooLate: Answer = { succeeds: false, latency: deadline };
+  return {
+    call: (now) => {
+      const worker = soonest(now);
+      const begins = Math.max(now, free[worker] ?? 0);
+      if (begins >= now + deadline) return tooLate;
+      const ends = begins + work(begins) / 2 + random.exponential(work(begins) / 2);
+      free[worker] = ends;
+      if (ends >= now + deadline) return tooLate;
+      return { succeeds: random.uniform() >= normally, latency: ends - now };
+    },
+    wouldSucceed: (now) => {
+      const begins = Math.max(now, free[soonest(now)] ?? 0);
+      return begins + work(begins) < now + deadline && random.uniform() >= normally;
+    },
+    probe: () => true,
+  };
+};
+
 /** A dependency that bears only so many calls a second. */
 export interface Limits {
   /** Calls a second at `now`, given the time since it last came up. */

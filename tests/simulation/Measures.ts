@@ -10,8 +10,13 @@ export interface Measures {
   readonly goodRefused: number;
   /** From the end of the last fault until half of the clients' policies are closed for good. */
   readonly timeToRecover: number | null;
-  /** Most calls in one second after the last fault, as a multiple of what is normal. */
-  readonly peakLoad: number;
+  /**
+   * Most calls after the last fault, as a multiple of what is normal: in a second, or in as many as
+   * usually see {@link peakCalls}; `null` when the trace ends before.
+   */
+  readonly peakLoad: number | null;
+  /** Milliseconds after which 95 % of the calls that succeeded during faults had; `null`: none did. */
+  readonly latency: number | null;
   /** Refusals of calls whose own endpoint was well all the time. */
   readonly bystandersRefused: number;
   /** Calls of users, without their coming again. */
@@ -22,7 +27,13 @@ export interface Measures {
   readonly shed: number;
 }
 
-export const median = (values: ReadonlyArray<number>): number | null => {
+/** Calls among which chance does not make a peak. */
+export const peakCalls = 200;
+
+/** The value below which a share of all lies. */
+export const quantile = (values: ReadonlyArray<number>, share: number): number | null => {
   const sorted = values.toSorted((one, other) => one - other);
-  return sorted[Math.floor(sorted.length / 2)] ?? null;
+  return sorted[Math.floor(sorted.length * share)] ?? null;
 };
+
+export const median = (values: ReadonlyArray<number>): number | null => quantile(values, 0.5);

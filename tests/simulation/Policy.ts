@@ -7,13 +7,16 @@ import type { Rng } from "./Rng.ts";
 /** The call is not made. */
 export const refused = -1;
 
-/** The call waits until {@link Policy.isHolding} is false, and asks again then. */
+/** The call waits until {@link Policy.isHolding} is false, first come first served, and asks again then. */
 export const held = -2;
 
 /** One client's policy for one dependency. */
 export interface Policy {
-  /** A ticket of 0 or more for a call that is to be made, {@link refused} or {@link held}. */
-  readonly ask: (now: number) => number;
+  /**
+   * A ticket of 0 or more for a call that is to be made, {@link refused} or {@link held}. `waiting` are
+   * the calls that are held already.
+   */
+  readonly ask: (now: number, waiting: number) => number;
   /** Tells how a call ended that had a ticket. `elapsed` is milliseconds. */
   readonly settle: (ticket: number, succeeded: boolean, now: number, elapsed: number) => void;
   /** Milliseconds after which a refused caller is told to come again. */

@@ -29,7 +29,8 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
 
 /** One trace, one row a policy, medians over the seeds. */
 export const traceTable = (trace: Trace, rows: ReadonlyArray<Row>): string => {
-  const isFleet = trace.replicas > 1;
+  const hasPeak = rows.some(({ measures }) => measures.some(({ peakLoad }) => peakLoad !== null));
+  const { isQueueing = false } = trace;
   return table(
     [
       "policy",
@@ -38,7 +39,8 @@ export const traceTable = (trace: Trace, rows: ReadonlyArray<Row>): string => {
       "false opens",
       "good refused",
       "recovers after",
-      ...(isFleet ? ["peak load"] : []),
+      ...(hasPeak ? ["peak load"] : []),
+      ...(isQueueing ? ["answered in"] : []),
     ],
     rows.map((row) => [
       row.policy,
@@ -47,7 +49,8 @@ export const traceTable = (trace: Trace, rows: ReadonlyArray<Row>): string => {
       whole(middle(row, ({ falseOpens }) => falseOpens) ?? 0),
       whole(middle(row, ({ goodRefused }) => goodRefused) ?? 0),
       seconds(middle(row, ({ timeToRecover }) => timeToRecover), "–"),
-      ...(isFleet ? [`${(middle(row, ({ peakLoad }) => peakLoad) ?? 0).toFixed(2)} ×`] : []),
+      ...(hasPeak ? [`${(middle(row, ({ peakLoad }) => peakLoad) ?? 0).toFixed(2)} ×`] : []),
+      ...(isQueueing ? [`${whole(middle(row, ({ latency }) => latency) ?? NaN)} ms`] : []),
     ]),
   );
 };

@@ -4,7 +4,7 @@ import { describe, it } from "../support/it.ts";
 import { Agenda } from "./Agenda.ts";
 import { draw } from "./Chart.ts";
 import * as Contenders from "./Contenders.ts";
-import { failing } from "./Dependency.ts";
+import { deadline, failing, queueing } from "./Dependency.ts";
 import { traceTable } from "./Report.ts";
 import { Rng } from "./Rng.ts";
 import { simulate, type Tick } from "./Simulation.ts";
@@ -90,6 +90,29 @@ describe("simulate()", () => {
   });
 });
 
+describe("queueing()", () => {
+  const calls = (count: number, every: number, total: number) => {
+    const dependency = queueing(new Rng(1), { count: () => count, work: () => 40 }, 0);
+    return Array.from({ length: total }, (_, index) => dependency.call(index * every, 0));
+  };
+  const mean = (values: ReadonlyArray<number>) =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+
+  it("takes what the work takes while there are workers for all", () => {
+    const latencies = calls(8, 20, 2_000).map(({ latency }) => latency);
+    assert.ok(Math.abs(mean(latencies) - 40) < 2, String(mean(latencies)));
+  });
+
+  it("takes longer and longer when more comes than is worked on, up to the callers' deadline", () => {
+    const answers = calls(2, 10, 2_000);
+    assert.ok(answers.slice(0, 10).every(({ succeeds, latency }) => succeeds && latency < 400));
+    const late = answers.slice(-500);
+    assert.ok(late.every(({ latency }) => latency > deadline / 2 && latency <= deadline));
+    // All it does by now is work for which nobody waits any more.
+    assert.ok(late.filter(({ succeeds }) => succeeds).length < 50);
+  });
+});
+
 const holds = (target: Target, seeds: ReadonlyArray<number>) => () => {
   const verdict = judge(target, seeds);
   assert.ok(verdict.holds, `${verdict.figures} against ${target.atMost}`);
@@ -106,8 +129,14 @@ describe("the policies", () => {
     assert.equal(simulate(noisy, Contenders.adaptive, 1).falseOpens, 0);
   });
 
+  it("cannot all reach it: a fixed limit lets calls queue that an adaptive one refuses", () => {
+    const slow = [Contenders.fixed, Contenders.adaptive, Contenders.limited]
+      .map((contender) => (simulate(Traces.lostWorkers, contender, 1).latency ?? 0) > 1_000);
+    assert.deepEqual(slow, [true, true, false]);
+  });
+
   it("cannot all reach it: without a ramp the herd comes back at once", () => {
-    assert.ok(simulate(Traces.correlated, Contenders.gobreaker, 1).peakLoad > 2);
+    assert.ok((simulate(Traces.correlated, Contenders.gobreaker, 1).peakLoad ?? 0) > 2);
   });
 });
 
@@ -116,7 +145,10 @@ describe("the report", () => {
     const measures = [simulate(short, Contenders.fixed, 1)];
     const lines = traceTable(short, [{ policy: "fixed", measures }]).split("\n");
     assert.equal(lines.length, 3);
-    assert.match(lines[2] ?? "", /^\| fixed \| 0\.\d s \| \d+ \| 0 \| \d+ \| [\d.]+ s \|$/);
+    assert.match(
+      lines[2] ?? "",
+      /^\| fixed \| 0\.\d s \| \d+ \| 0 \| \d+ \| [\d.]+ s \| [\d.]+ × \|$/,
+    );
   });
 
   it("draw() makes one well-formed picture with a strip a policy", () => {

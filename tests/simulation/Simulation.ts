@@ -4,7 +4,7 @@
  */
 import { Agenda } from "./Agenda.ts";
 import type { Dependency } from "./Dependency.ts";
-import { type Measures, median } from "./Measures.ts";
+import { type Measures, median, peakCalls, quantile } from "./Measures.ts";
 import { type Contender, held, type Policy, refused, type State } from "./Policy.ts";
 import { Rng } from "./Rng.ts";
 import { second, type Trace } from "./Trace.ts";
@@ -40,7 +40,7 @@ interface Circuit {
   readonly isBystander: boolean;
   openedAt: number | undefined;
   closedAt: number | undefined;
-  readonly waiting: Array<() => void>;
+  readonly waiting: Array<(now: number) => void>;
 }
 
 export interface Options {
@@ -70,7 +70,11 @@ class Run {
   #tick: Tick = { sent: 0, failed: 0, refused: 0, notClosed: 0 };
   #tickIndex = 0;
   #notClosed = 0;
-  #peak = 0;
+  /** Seconds over which the load after the last fault is looked at. */
+  readonly #slice: number;
+  #sentInSlice = 0;
+  #peak: number | null = null;
+  readonly #latencies: Array<number> = [];
   #wasted = 0;
   #falseOpens = 0;
   #goodRefused = 0;
@@ -92,6 +96,7 @@ class Run {
     this.#dependency = trace.dependency(new Rng(seed, 4));
     this.#firstFault = trace.faults[0]?.from ?? Infinity;
     this.#lastFault = trace.faults.at(-1)?.to ?? Infinity;
+    this.#slice = Math.max(1, Math.ceil(peakCalls / trace.rate(this.#lastFault)));
   }
 
   toEnd(): Measures {
@@ -105,7 +110,7 @@ class Run {
         this.#requests += 1;
         const replica = this.#arrivals.below(trace.replicas);
         const key = trace.keys === 1 ? 0 : this.#arrivals.below(trace.keys);
-        this.#ask(this.#circuit(replica, key), next, trace.userRetries);
+        this.#ask(this.#circuit(replica, key), next, next, trace.userRetries);
         arrival = this.#nextArrival(next);
       } else this.#agenda.take()?.run(next);
     }
@@ -121,8 +126,13 @@ class Run {
   /** Closes the seconds that are over. */
   #advance(now: number): void {
     while (now >= (this.#tickIndex + 1) * second) {
-      if (this.#tickIndex * second >= this.#lastFault) {
-        this.#peak = Math.max(this.#peak, this.#tick.sent);
+      const since = this.#tickIndex - Math.ceil(this.#lastFault / second);
+      if (since >= 0) {
+        this.#sentInSlice += this.#tick.sent;
+        if ((since + 1) % this.#slice === 0) {
+          this.#peak = Math.max(this.#peak ?? 0, this.#sentInSlice);
+          this.#sentInSlice = 0;
+        }
       }
       this.#tick.notClosed = this.#notClosed;
       this.options.onTick?.(this.#tick, this.#tickIndex);
@@ -177,12 +187,13 @@ class Run {
     }
   }
 
-  #ask(circuit: Circuit, now: number, retries: number): void {
+  /** A call that came at `from`, and may have been held until now. */
+  #ask(circuit: Circuit, from: number, now: number, retries: number): void {
     const isFaulty = this.#isFaulty(now);
-    const ticket = circuit.policy.ask(now);
+    const ticket = circuit.policy.ask(now, circuit.waiting.length);
     this.options.onCall?.(now, ticket);
     if (ticket === held) {
-      circuit.waiting.push(() => this.#ask(circuit, this.#released, retries));
+      circuit.waiting.push((now) => this.#ask(circuit, from, now, retries));
       return;
     }
     if (isFaulty) this.#askedInFaults += 1;
@@ -205,26 +216,24 @@ class Run {
       run: (end) => {
         circuit.policy.settle(ticket, succeeds, end, latency);
         if (circuit.waiting.length > 0) this.#release(circuit, end);
-        if (succeeds) this.#served += 1;
-        else this.#comeAgain(circuit, end, retries);
+        if (succeeds) {
+          this.#served += 1;
+          if (isFaulty) this.#latencies.push(end - from);
+        } else this.#comeAgain(circuit, end, retries);
       },
     });
   }
 
-  #released = 0;
-
-  /** Lets all go that a policy has held, once it holds no more. */
-  #release(circuit: Circuit, now: number): void {
-    if (circuit.policy.isHolding?.() === true) return;
-    this.#released = now;
-    for (const resume of circuit.waiting.splice(0)) resume();
+  /** Lets go what a policy has held, while it holds no more. */
+  #release({ policy, waiting }: Circuit, now: number): void {
+    while (waiting.length > 0 && policy.isHolding?.() !== true) waiting.shift()?.(now);
   }
 
   #comeAgain(circuit: Circuit, now: number, retries: number): void {
     if (retries === 0) return;
     const { from, to } = returnAfter;
     const at = now + from + (to - from) * this.#users.uniform();
-    this.#agenda.add({ at, order: 0, run: (now) => this.#ask(circuit, now, retries - 1) });
+    this.#agenda.add({ at, order: 0, run: (now) => this.#ask(circuit, now, now, retries - 1) });
   }
 
   #measures(): Measures {
@@ -246,7 +255,10 @@ class Run {
       falseOpens: this.#falseOpens,
       goodRefused: this.#goodRefused,
       timeToRecover: recovery,
-      peakLoad: this.#peak / this.trace.rate(this.#lastFault),
+      peakLoad: this.#peak === null
+        ? null
+        : this.#peak / this.#slice / this.trace.rate(this.#lastFault),
+      latency: quantile(this.#latencies, 0.95),
       bystandersRefused: this.#bystandersRefused,
       requests: this.#requests,
       served: this.#served,

@@ -20,7 +20,9 @@ export interface Target {
 const seconds = (milliseconds: number | null): number =>
   milliseconds === null ? Infinity : milliseconds / 1_000;
 
-const { adaptive, fixed, probes, proportional, recommended } = Contenders;
+const milliseconds = ({ latency }: Measures): number => latency ?? Infinity;
+
+const { adaptive, fixed, limited, probes, proportional, recommended } = Contenders;
 
 export const quick: ReadonlyArray<Target> = [
   {
@@ -69,6 +71,32 @@ export const quick: ReadonlyArray<Target> = [
     atMost: 0,
     figure: (run) => run(Traces.oneBadTenant, adaptive).bystandersRefused,
   },
+  {
+    name: "calls that queue: 95 % are answered in, adaptive limit ÷ fixed",
+    judged: "each",
+    atMost: 0.5,
+    figure: (run) =>
+      milliseconds(run(Traces.lostWorkers, limited)) / milliseconds(run(Traces.lostWorkers, fixed)),
+  },
+  {
+    name: "calls that queue: answered, fixed ÷ adaptive limit",
+    judged: "each",
+    atMost: 1.02,
+    figure: (run) =>
+      run(Traces.lostWorkers, fixed).served / run(Traces.lostWorkers, limited).served,
+  },
+  {
+    name: "calls that queue for long: wasted calls, adaptive limit ÷ fixed",
+    judged: "each",
+    atMost: 0.5,
+    figure: (run) => run(Traces.oneWorker, limited).wasted / run(Traces.oneWorker, fixed).wasted,
+  },
+  {
+    name: "slower for all: share that an adaptive limit refuses",
+    judged: "each",
+    atMost: 0.02,
+    figure: (run) => run(Traces.slower, limited).shed,
+  },
 ];
 
 /** A fleet of 50, for minutes of a thousand calls a second and more. */
@@ -76,7 +104,7 @@ export const fleet: ReadonlyArray<Target> = [Traces.correlated, Traces.herd].map
   name: `${trace.name}: peak load with probes ÷ normal load`,
   judged: "each",
   atMost: 1.2,
-  figure: (run) => run(trace, recommended).peakLoad,
+  figure: (run) => run(trace, recommended).peakLoad ?? Infinity,
 }));
 
 /** Weeks of 12 million calls each. */

@@ -24,5 +24,7 @@ export interface Trace {
   readonly faults: ReadonlyArray<Span>;
   /** Whether the faults are those of this tenant's endpoint [all are]. */
   readonly affects?: (key: number) => boolean;
+  /** The dependency is slow instead of failing, so that how fast it answers matters [false]. */
+  readonly isQueueing?: boolean;
   readonly dependency: (random: Rng) => Dependency;
 }

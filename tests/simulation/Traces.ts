@@ -1,5 +1,5 @@
 /** The stories: one kind of trouble each, in the sizes in which services meet it. */
-import { failing, limited, type Phase } from "./Dependency.ts";
+import { failing, limited, type Phase, queueing, type Workers } from "./Dependency.ts";
 import { day, hour, minute, second, type Trace } from "./Trace.ts";
 
 /** Calls a second of one client; 20 is a busy endpoint or a quiet database. */
@@ -39,11 +39,18 @@ export const hardOutage = phased(
   [{ ...span(before, 10 * minute), failing: 1, failsAfter: 5 }],
 );
 
-export const brownOut = phased(
-  "brown-out 30 %",
-  "30 % of the calls fail for 10 minutes, whatever their number: a replica of three is sick.",
-  [{ ...span(before, 10 * minute), failing: 0.3 }],
-);
+const brownOutOf = (share: number, cause: string) =>
+  phased(
+    `brown-out ${Math.round(share * 100)} %`,
+    `${
+      Math.round(share * 100)
+    } % of the calls fail for 10 minutes, whatever their number: ${cause}.`,
+    [{ ...span(before, 10 * minute), failing: share }],
+  );
+
+export const brownOut20 = brownOutOf(0.2, "a replica of five is sick");
+export const brownOut = brownOutOf(0.3, "a replica of three is sick");
+export const brownOut40 = brownOutOf(0.4, "two replicas of five are sick");
 
 export const varyingBrownOut = phased(
   "brown-out 20–40 %",
@@ -114,6 +121,49 @@ export const surge: Trace = {
     limited(random, { capacity: () => 100, isUp: () => true, collapsesFor: 0 }),
 };
 
+/** A dependency that works on 100 calls a second, 40 ms each, and is in trouble for 5 minutes. */
+const queued = (
+  name: string,
+  description: string,
+  usually: { readonly count: number; readonly work: number },
+  trouble: { readonly count: number; readonly work: number },
+): Trace => {
+  const fault = span(10 * minute, 5 * minute);
+  const at = (now: number) => now >= fault.from && now < fault.to ? trouble : usually;
+  const workers: Workers = { count: (now) => at(now).count, work: (now) => at(now).work };
+  return {
+    ...common,
+    name,
+    description,
+    length: fault.to + 5 * minute,
+    rate: () => 100,
+    faults: [fault],
+    isQueueing: true,
+    dependency: (random) => queueing(random, workers),
+  };
+};
+
+export const lostWorkers = queued(
+  "calls that queue",
+  "100 calls a second of 40 ms each; for 5 minutes 2 of 8 workers are left, which do 50 a second, and the other calls wait for them. A call fails after 2 seconds.",
+  { count: 8, work: 40 },
+  { count: 2, work: 40 },
+);
+
+export const oneWorker = queued(
+  "calls that queue for long",
+  "The same with one worker left, which does 25 a second: 64 calls that wait at a time are more than it does in their 2 seconds.",
+  { count: 8, work: 40 },
+  { count: 1, work: 40 },
+);
+
+export const slower = queued(
+  "slower for all",
+  "100 calls a second that take 200 instead of 40 ms for 5 minutes, however few there are at a time.",
+  { count: 100, work: 40 },
+  { count: 100, work: 200 },
+);
+
 const badTenant = 77;
 
 export const oneBadTenant = phased(
@@ -161,7 +211,9 @@ export const correlated: Trace = {
 
 export const traces: ReadonlyArray<Trace> = [
   hardOutage,
+  brownOut20,
   brownOut,
+  brownOut40,
   varyingBrownOut,
   shortCapacity,
   slowOutage,
@@ -170,6 +222,9 @@ export const traces: ReadonlyArray<Trace> = [
   noise15,
   lowTraffic,
   surge,
+  lostWorkers,
+  oneWorker,
+  slower,
   oneBadTenant,
   herd,
   correlated,

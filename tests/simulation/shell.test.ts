@@ -98,7 +98,7 @@ describe("the policy amicis", () => {
         },
         onChange: () => {},
       });
-      for (let call = 0; call < 5; call += 1) policy.settle(policy.ask(0), false, 0, 0);
+      for (let call = 0; call < 5; call += 1) policy.settle(policy.ask(0, 0), false, 0, 0);
       while (agenda.next <= 20_000) {
         const event = agenda.take();
         event?.run(event.at);
@@ -106,7 +106,7 @@ describe("the policy amicis", () => {
       assert.deepEqual(asked, [3_000, 6_000, 9_000, 12_000]);
       assert.deepEqual(probed, asked);
       assert.equal(openUntil, 12_000);
-      assert.notEqual(policy.ask(12_000), refused);
+      assert.notEqual(policy.ask(12_000, 0), refused);
       yield* breaker.protect(Effect.void);
     }).pipe(Effect.withRandom(Random.fixed([0.5]))));
 });

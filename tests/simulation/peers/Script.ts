@@ -39,7 +39,7 @@ export const followed = (
   const tickets = new Map<number, number>();
   return lines.map((line) => {
     if ("begin" in line) {
-      const ticket = policy.ask(line.at);
+      const ticket = policy.ask(line.at, 0);
       if (ticket >= 0) tickets.set(line.begin, ticket);
       const said = ticket >= 0 ? "yes" : ticket === -1 ? "no" : "held";
       return `${line.at} ${said} ${policy.state() satisfies State}`;

@@ -16,6 +16,7 @@ import * as RateLimiter from "../../../src/resilience/RateLimiter.ts";
 import { delayOf } from "../../../src/resilience/RecoveryProbe.ts";
 import * as Throttle from "../../../src/resilience/Throttle.ts";
 import { type Contender, type Policy, refused, type Surroundings } from "../Policy.ts";
+import { Places, seats } from "./Places.ts";
 
 export interface Options {
   readonly breaker?: Partial<Settings>;
@@ -24,6 +25,10 @@ export interface Options {
   readonly probeEvery?: number;
   /** Whether load comes back step by step after a recovery [true]. */
   readonly ramp?: boolean;
+  /** Calls at a time [64, as to MongoDB]. */
+  readonly maxConcurrent?: number;
+  /** Whether that follows the latency [false]. */
+  readonly adaptiveLimit?: boolean;
 }
 
 /** Trials in one state have numbers below this. */
@@ -45,13 +50,15 @@ class Amicis implements Policy {
   readonly #throttle: Throttle.Throttle | undefined;
   readonly #listeners: Array<(change: StateChange) => void> = [];
   readonly #probes: Probes | undefined;
+  readonly #places: Places;
 
   constructor(
     readonly world: Surroundings,
     readonly rules: Rules,
     readonly next: (state: BreakerState, event: Event, now: number) => BreakerState,
-    { ramp = true, throttle, probeEvery }: Options,
+    { ramp = true, throttle, probeEvery, maxConcurrent = 64, adaptiveLimit = false }: Options,
   ) {
+    this.#places = new Places(world, maxConcurrent, adaptiveLimit);
     const clock: Clock.Clock = Object.assign(Clock.make(), {
       unsafeCurrentTimeMillis: () => this.#now,
       unsafeCurrentTimeNanos: () => BigInt(Math.round(this.#now * 1e6)),
@@ -71,7 +78,7 @@ class Amicis implements Policy {
     if (probeEvery !== undefined) this.#probes = new Probes(world, probeEvery, this);
   }
 
-  ask(now: number): number {
+  ask(now: number, waiting: number): number {
     const before = this.#state;
     if (before._tag !== "closed") {
       const after = this.next(before, ask, now);
@@ -80,18 +87,23 @@ class Amicis implements Policy {
     }
     const state = this.#state;
     const trial = state._tag === "half-open" ? state.nextTrial - 1 : 0;
-    const ticket = state.epoch * trials + trial;
-    if (this.#ramp?.unsafeAdmit(now) !== undefined || this.#isThrottled(now)) {
-      this.#tell(ticket, "neutral", now, 0);
-      return refused;
-    }
-    return ticket;
+    const admission = state.epoch * trials + trial;
+    const isTurnedAway = this.#ramp?.unsafeAdmit(now) !== undefined || this.#isThrottled(now);
+    const seat = isTurnedAway ? refused : this.#places.enter(waiting);
+    if (seat >= 0) return admission * seats + seat;
+    this.#tell(admission, "neutral", now, 0);
+    return seat;
   }
 
   settle(ticket: number, succeeded: boolean, now: number, elapsed: number): void {
     const outcome = succeeded ? "success" : "failure";
+    this.#places.leave(ticket % seats, succeeded, now, elapsed);
     this.#throttle?.unsafeSettle(outcome, now);
-    this.#tell(ticket, outcome, now, elapsed);
+    this.#tell(Math.floor(ticket / seats), outcome, now, elapsed);
+  }
+
+  isHolding(): boolean {
+    return this.#places.isFull();
   }
 
   retryAfter(now: number): number {
@@ -124,15 +136,15 @@ class Amicis implements Policy {
   }
 
   #tell(
-    ticket: number,
+    admission: number,
     outcome: "success" | "failure" | "neutral",
     now: number,
     elapsed: number,
   ): void {
     const after = this.next(this.#state, {
       _tag: "Settle",
-      epoch: Math.floor(ticket / trials),
-      trial: ticket % trials,
+      epoch: Math.floor(admission / trials),
+      trial: admission % trials,
       outcome,
       elapsed,
       retryAfter: 0,
