@@ -7,11 +7,12 @@
  *   --rounds=N         rounds of each cell [5]
  *   --seconds=N        seconds of load of each cell in each round [4]
  *   --connections=N,M  connections of wrk [32,256]
- *   --only=http,start,micro   parts to run [all]
+ *   --only=http,start,micro,simulation   parts to run [all]
+ *   --seeds=N          seeds of the simulation [100; 1 with --quick]
  *   --service=COMMAND  the command before `--service=…` [deno run -A src/main.ts]
  *   --output=FILE      where the JSON goes [tests/bench/results/latest.json]
  *   --markdown         prints the rows with targets as a table in Markdown, too
- *   --check            exit 1 when a ratio misses what it must reach
+ *   --check            exit 1 when a ratio or the simulation misses what it must reach
  */
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
 import { fileURLToPath } from "node:url";
@@ -21,6 +22,7 @@ import { installPeers, installPrograms, nodePath } from "./Installation.ts";
 import * as MicroRuns from "./MicroRuns.ts";
 import { markdown, type Row, summarize, type Summary, table } from "./Report.ts";
 import * as Rounds from "./Rounds.ts";
+import * as SimulationRun from "./SimulationRun.ts";
 import * as StartTimes from "./StartTimes.ts";
 import { ratios } from "./Statistics.ts";
 import * as Subjects from "./Subjects.ts";
@@ -32,7 +34,8 @@ const { values } = parseArgs({
     rounds: { type: "string" },
     seconds: { type: "string" },
     connections: { type: "string" },
-    only: { type: "string", default: "http,start,micro" },
+    only: { type: "string", default: "http,start,micro,simulation" },
+    seeds: { type: "string" },
     service: { type: "string" },
     output: { type: "string" },
     markdown: { type: "boolean", default: false },
@@ -43,6 +46,7 @@ const { values } = parseArgs({
 const { quick } = values;
 const rounds = Number(values.rounds ?? (quick ? 1 : 5));
 const seconds = Number(values.seconds ?? (quick ? 1 : 4));
+const seeds = Number(values.seeds ?? (quick ? 1 : 100));
 const parts = new Set(values.only.split(","));
 const connections = (values.connections ?? (quick ? "32" : "32,256")).split(",").map(Number);
 
@@ -102,18 +106,23 @@ const machine = async () => {
   };
 };
 
-const write = async (summaries: ReadonlyArray<Summary>): Promise<void> => {
+const write = async (
+  summaries: ReadonlyArray<Summary>,
+  simulation: SimulationRun.Summary | undefined,
+): Promise<void> => {
   const report = {
     at: new Date().toISOString(),
     machine: await machine(),
     plan: { rounds, seconds, connections, quick },
     rows: summaries,
+    ...(simulation === undefined ? {} : { simulation: { seeds, ...simulation } }),
   };
   await Deno.mkdir(output.slice(0, output.lastIndexOf("/") + 1) || ".", { recursive: true });
   await Deno.writeTextFile(output, `${JSON.stringify(report, null, 2)}\n`);
 };
 
-const peers = await installPeers();
+const isMeasuring = ["http", "start", "micro"].some((part) => parts.has(part));
+const peers = isMeasuring ? await installPeers() : "";
 const rows = [
   ...(parts.has("http") ? await http() : []),
   ...(parts.has("start") ? await start() : []),
@@ -125,12 +134,22 @@ const rows = [
     : []),
 ];
 const summaries = rows.map((row) => summarize(row, !quick));
-await write(summaries);
-console.log(table(summaries));
+const simulation = parts.has("simulation") ? SimulationRun.run(seeds, tell) : undefined;
+await write(summaries, simulation);
+if (isMeasuring) console.log(table(summaries));
 if (values.markdown) console.log(`\n${markdown(summaries)}`);
 const isMany = rounds > 1;
+if (simulation !== undefined) {
+  const { table, reached, missed } = simulation;
+  console.log(
+    `\n${table}\n\nTargets over ${seeds} seed${
+      seeds === 1 ? "" : "s"
+    }: ${reached} reached, ${missed} missed`,
+  );
+}
 console.log(
   `\n${isMany ? `Medians of ${rounds} interleaved rounds` : "One round"}; also in ${output}`,
 );
 const missed = summaries.filter(({ verdict }) => verdict === "missed");
-Deno.exit(values.check && missed.length > 0 ? 1 : 0);
+const isMissed = missed.length > 0 || (simulation?.missed ?? 0) > 0;
+Deno.exit(values.check && isMissed ? 1 : 0);
