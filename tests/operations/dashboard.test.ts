@@ -166,6 +166,16 @@ const metricsIn = (query: string): ReadonlyArray<string> =>
     ([name]) => name,
   );
 
+/** All that has metrics only while it is on. */
+const optional = {
+  BREAKER_ADAPTIVE: "true",
+  BREAKER_PROBE_INTERVAL: "200ms",
+  MONGODB_ADAPTIVE_CONCURRENCY: "true",
+  TOKEN_EXCHANGE_ADAPTIVE_CONCURRENCY: "true",
+  MONGODB_HEDGE: "true",
+  MONGODB_THROTTLE: "2",
+};
+
 /** Both services in one process, with an embedded store and two tenants. */
 class Amicis {
   private constructor(
@@ -208,6 +218,7 @@ class Amicis {
         REDIS_URL: redisUrl,
         // Trials soon enough for several to fail while the test looks on.
         BREAKER_OPEN_FOR: "1s",
+        ...optional,
         LOG_LEVEL: "error",
       },
       isReady: async () => {
