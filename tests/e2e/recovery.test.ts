@@ -59,6 +59,13 @@ describe("recovery", needs("redis-server", "secantusdb"), () => {
 
   const stores = (amicis: Amicis) => amicis.ask("/api/v1/stores", { headers });
 
+  /** Reads of MongoDB so far. */
+  const reads = async (amicis: Amicis) => {
+    const operation = "mongodb_find";
+    const page = await amicis.metrics();
+    return page.value("dependency_call_duration_seconds_count", { operation }) ?? 0;
+  };
+
   let asked = 0;
   const exchange = (amicis: Amicis) =>
     amicis.ask("/auth/exchange", { method: "POST", body: { userToken: `ikea:token-${++asked}` } });
@@ -196,11 +203,7 @@ describe("recovery", needs("redis-server", "secantusdb"), () => {
     });
     const dependency = "mongodb";
     const limit = async () => (await amicis.health()).concurrencyLimits.mongodb.limit;
-    const calls = async () => {
-      const operation = "mongodb_find";
-      const page = await amicis.metrics();
-      return page.value("dependency_call_duration_seconds_count", { operation }) ?? 0;
-    };
+    const calls = () => reads(amicis);
     assert.equal(await limit(), 8);
     let isOver = false;
     const statuses = new Set<number>();
@@ -208,18 +211,9 @@ describe("recovery", needs("redis-server", "secantusdb"), () => {
       while (!isOver) statuses.add((await stores(amicis)).status);
     });
     try {
-      // What is slow from the moment of a measurement on is taken for usual: then it is sped up, so
-      // that it learns better, and slowed down anew.
-      await eventually(async () => {
-        await mongo.clearFailPoint();
-        const before = await calls();
-        await eventually(async () => assert.ok(await calls() >= before + 200));
-        await mongo.failPoint({ failCommands: ["find"], blockTimeMS: 300, appName: "amicis" });
-        // Between the floor, which a measurement allows at once, and the ceiling: it has moved there.
-        await eventually(async () => assert.ok([5, 6, 7].includes(await limit())), {
-          within: "5 seconds",
-        });
-      }, { within: "40 seconds" });
+      await eventually(async () => assert.ok(await calls() >= 200), recovery);
+      await mongo.failPoint({ failCommands: ["find"], blockTimeMS: 300, appName: "amicis" });
+      await eventually(async () => assert.ok(await limit() < 8), recovery);
       await eventually(async () => {
         const page = await amicis.metrics();
         assert.ok((page.value("bulkhead_limit", { dependency }) ?? 8) < 8);
@@ -233,5 +227,36 @@ describe("recovery", needs("redis-server", "secantusdb"), () => {
     }
     assert.deepEqual([...statuses].toSorted(), [200, 503]);
     assert.equal((await amicis.health()).circuitBreakers.mongodb.state, "closed");
+  });
+
+  it("cache hits never enter an adaptive limit's sample", async () => {
+    await using amicis = await start("routing", {
+      MONGODB_ADAPTIVE_CONCURRENCY: "true",
+      MONGODB_MAX_CONCURRENT: "8",
+      ACCESS_LOG_SAMPLE: "0",
+    });
+    const cached = () => amicis.ask("/api/v1/route?storeId=berlin-01", { headers });
+    await cached();
+    // Slow is usual here. Beside that a hit takes next to nothing.
+    await mongo.failPoint({ failCommands: ["find"], blockTimeMS: 300, appName: "amicis" });
+    let isOver = false;
+    const sources = new Set<string | null>();
+    const callers = Array.from({ length: 8 }, async (_, caller) => {
+      while (!isOver) {
+        if (caller > 0) await stores(amicis);
+        else sources.add((await cached()).headers.get("x-cache"));
+      }
+    });
+    try {
+      await eventually(async () => assert.ok(await reads(amicis) >= 150), recovery);
+      const { limit } = (await amicis.health()).concurrencyLimits.mongodb;
+      assert.equal(limit, 8);
+    } finally {
+      isOver = true;
+      await Promise.all(callers);
+    }
+    assert.deepEqual([...sources], ["HIT"]);
+    const page = await amicis.metrics();
+    assert.equal(page.value("bulkhead_rejections_total", { dependency: "mongodb" }), 0);
   });
 });
