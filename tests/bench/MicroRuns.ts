@@ -117,6 +117,25 @@ const benchmarks: ReadonlyArray<{
     },
   },
   {
+    file: "options.ts",
+    rows: (pick) => [
+      row(
+        "options/adaptive",
+        "breaker closed, BREAKER_ADAPTIVE ÷ fixed",
+        pick("adaptive"),
+        pick("fixed"),
+      ),
+      row("options/throttle", "guard with a throttle ÷ without", pick("throttle"), pick("guard")),
+      row(
+        "options/adaptive-limit",
+        "bulkhead with an adaptive limit ÷ with a fixed one",
+        pick("adaptive limit"),
+        pick("bulkhead"),
+      ),
+      row("options/hedge", "guard with a hedge, none sent ÷ without", pick("hedge"), pick("guard")),
+    ],
+  },
+  {
     file: "registry.ts",
     rows: (pick) => [
       row("registry", "one of 10,000 breakers ÷ a Map's entry", pick("ours"), pick("map")),

@@ -133,6 +133,12 @@ const open = async (): Promise<Stage> => {
     RATE_LIMIT_BURST: "30",
     LOG_LEVEL: "error",
     TOKEN_CACHE_KEY: btoa("k".repeat(32)),
+    // Off by default; their panels would be empty.
+    BREAKER_ADAPTIVE: "true",
+    BREAKER_PROBE_INTERVAL: "2s",
+    MONGODB_ADAPTIVE_CONCURRENCY: "true",
+    MONGODB_HEDGE: "true",
+    MONGODB_THROTTLE: "2",
   };
   const [auth, routing] = await Promise.all([
     Amicis.start({ service: "auth", env }),
