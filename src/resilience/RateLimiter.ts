@@ -47,7 +47,7 @@ export interface Settings {
 
 /** How load comes back after an outage. */
 export interface RampSettings {
-  /** Length of the ramp; 0 for none [30 seconds]. */
+  /** Length of the ramp, doubled after each recovery in a row that failed; 0 for none [30 seconds]. */
   readonly rampFor: Duration.DurationInput;
   /**
    * How long after the ramp the rate is held to little more than the earlier one: those who were
@@ -74,6 +74,12 @@ export const defaultRamp: RampSettings = {
  * rate was measured too low nobody is left to come all at once when the hold ends.
  */
 const hold = { from: 1.1, to: 1.5 };
+
+/**
+ * A ramp is at most so many times as long as the first: what collapses again and again under the load
+ * that comes back takes longer than that to warm up.
+ */
+const maxStretch = 8;
 
 /** The rate before an outage is measured over these milliseconds. */
 const window = 10_000;
@@ -165,6 +171,8 @@ class Ramp {
   #before = 0;
   /** When the ramp began; `undefined` when there is none. */
   #from: number | undefined;
+  /** How many times as long as the first this ramp is. */
+  #stretch = 1;
   #tokens: TokenBucket.State = { tokens: 0, at: 0 };
 
   constructor(
@@ -183,15 +191,22 @@ class Ramp {
       this.#from = change.manual || this.rampFor === 0 ? undefined : now;
       this.#tokens = TokenBucket.full(this.#limits(now), now);
     } else if (change.from === "closed") {
-      const isRamping = this.#from !== undefined && now < this.#from + this.rampFor;
+      const since = this.#from === undefined ? Infinity : now - this.#from;
+      const isRamping = since < this.#rampFor;
       this.#before = isRamping ? Math.max(this.#before, this.#rate(now)) : this.#rate(now);
+      const hasFailed = since < this.#rampFor + this.holdFor;
+      this.#stretch = hasFailed ? Math.min(maxStretch, 2 * this.#stretch) : 1;
       this.#from = undefined;
     }
   }
 
+  get #rampFor(): number {
+    return this.rampFor * this.#stretch;
+  }
+
   admit(now: number): number {
     if (this.#from !== undefined) {
-      if (now < this.#from + this.rampFor + this.holdFor) {
+      if (now < this.#from + this.#rampFor + this.holdFor) {
         const limits = this.#limits(now);
         this.#tokens = TokenBucket.refill(limits, this.#tokens, now);
         if (!TokenBucket.hasToken(this.#tokens)) {
@@ -214,9 +229,9 @@ class Ramp {
   /** What the ramp allows at `now`; a burst is what comes in one second. */
   #limits(now: number): TokenBucket.Limits {
     const since = now - (this.#from ?? now);
-    const share = since < this.rampFor
-      ? this.rampFrom + (1 - this.rampFrom) * Math.max(0, since / this.rampFor)
-      : hold.from + (hold.to - hold.from) * ((since - this.rampFor) / this.holdFor) ** 2;
+    const share = since < this.#rampFor
+      ? this.rampFrom + (1 - this.rampFrom) * Math.max(0, since / this.#rampFor)
+      : hold.from + (hold.to - hold.from) * ((since - this.#rampFor) / this.holdFor) ** 2;
     const rate = Math.max(this.rampFloor, this.#before * share);
     return { rate, burst: rate };
   }

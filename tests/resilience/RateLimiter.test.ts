@@ -204,9 +204,34 @@ describe("RateLimiter.following()", () => {
       yield* load(limiter, 200, 5);
       yield* outage(breaker);
       yield* recovery(breaker);
-      yield* TestClock.adjust("15 seconds");
-      // Half-way: 55 % of 200, saved up for one second.
+      // Half-way of a ramp twice as long: 55 % of 200, saved up for one second.
+      yield* TestClock.adjust("30 seconds");
       assert.equal(yield* admitted(limiter, 1_000), 110);
+    }));
+
+  it.effect("takes twice as long after each recovery in a row that did not hold, up to 8 times", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make("mongodb", settings);
+      const limiter = yield* RateLimiter.following(breaker);
+      yield* load(limiter, 200, 10);
+      /** Calls that the second after a quarter of a ramp of so many seconds lets through. */
+      const afterQuarter = (seconds: number) =>
+        Effect.gen(function* () {
+          yield* outage(breaker);
+          yield* recovery(breaker);
+          yield* load(limiter, 1_000, seconds / 4);
+          return yield* load(limiter, 1_000, 1);
+        });
+      const quarter = 200 * (0.1 + 0.9 / 4);
+      for (const seconds of [30, 60, 120, 240, 240]) {
+        const count = yield* afterQuarter(seconds);
+        assert.ok(Math.abs(count - quarter) < 6, `${seconds}: ${count}`);
+      }
+      // This one holds, so that the next outage begins anew, with the rate that there is now.
+      yield* TestClock.adjust("10 minutes");
+      yield* load(limiter, 200, 10);
+      const count = yield* afterQuarter(30);
+      assert.ok(Math.abs(count - quarter) < 6, String(count));
     }));
 
   it.effect("keeps the earlier rate when a recovery fails", () =>
@@ -233,8 +258,8 @@ describe("RateLimiter.following()", () => {
           yield* load(limiter, 10, 20);
           yield* outage(breaker);
           yield* recovery(breaker);
-          // Half of the way, where the share does not fall below one call a second.
-          yield* TestClock.adjust("10 seconds");
+          // Half of the way, where the share does not fall below one call a second; twice as long.
+          yield* TestClock.adjust("20 seconds");
           return yield* admitted(limiter, 1_000);
         });
       assert.equal(yield* rateAfter(), 5);
@@ -243,7 +268,8 @@ describe("RateLimiter.following()", () => {
   it.effect("forgets what it measured before an outage", () =>
     Effect.gen(function* () {
       const breaker = yield* CircuitBreaker.make("mongodb", { ...settings, openFor: "1 second" });
-      const limiter = yield* RateLimiter.following(breaker, { rampFor: "1 second" });
+      const ramp = { rampFor: "1 second", holdFor: 0 } as const;
+      const limiter = yield* RateLimiter.following(breaker, ramp);
       yield* load(limiter, 1_000, 5);
       yield* outage(breaker);
       yield* TestClock.adjust("1 second");
