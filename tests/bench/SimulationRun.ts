@@ -22,7 +22,9 @@ export const run = (seeds: number, tell: (line: string) => void): Summary => {
     const all = Array.from({ length: seeds }, (_, index) => index + 1);
     const verdicts = targets.map((target) => {
       const verdict = judge(target, all);
-      tell(`simulation: ${target.name}: ${verdict.holds ? "reached" : "MISSED"}`);
+      const { median, worst, holds } = verdict;
+      const figures = `median ${median.toFixed(2)}, largest ${worst.toFixed(2)}`;
+      tell(`simulation: ${target.name}: ${figures}, ${holds ? "reached" : "MISSED"}`);
       return verdict;
     });
     const reached = verdicts.filter(({ holds }) => holds).length;
