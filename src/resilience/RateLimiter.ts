@@ -76,10 +76,10 @@ export const defaultRamp: RampSettings = {
 const hold = { from: 1.1, to: 1.5 };
 
 /**
- * A ramp is at most so many times as long as the first: what collapses again and again under the load
- * that comes back takes longer than that to warm up.
+ * A ramp is at most so many times as long as the first. What collapses again and again under the load
+ * that comes back takes longer to warm up; to what merely flaps, a long ramp is a loss.
  */
-const maxStretch = 8;
+const maxStretch = 4;
 
 /** The rate before an outage is measured over these milliseconds. */
 const window = 10_000;
