@@ -49,14 +49,13 @@ export interface Settings {
 }
 
 /** 50 % of at least 5 results in 10 s, or 5 failures in a row, open for 30 s; 3 trials close. */
-export const defaults: Settings = {
+const defaults: Omit<Settings, "openForMax"> = {
   window: "10 seconds",
   buckets: 10,
   minimumRequests: 5,
   failureRate: 0.5,
   consecutiveFailures: 5,
   openFor: "30 seconds",
-  openForMax: "30 seconds",
   openJitter: 0.1,
   halfOpenMax: 3,
   trialLease: "10 seconds",
@@ -121,7 +120,7 @@ export const millis = (input: unknown): number | undefined => {
     return Number.isNaN(input) || input < 0 ? undefined : Math.min(input, longest);
   }
   if (typeof input === "bigint" && input < 0n) return undefined;
-  if (typeof input === "string" && input.trim().startsWith("-")) return undefined;
+  if (typeof input === "string" && input.startsWith("-")) return undefined;
   if (Array.isArray(input) && !input.every((part) => Number(part) >= 0)) return undefined;
   return Either.getOrUndefined(
     Either.try(() =>
@@ -147,10 +146,10 @@ export const decode = (
   breaker: string,
   partial: Partial<Settings> = {},
 ): Effect.Effect<Rules, InvalidSettings> => {
-  const given = Object.fromEntries(
+  const given: Partial<Settings> = Object.fromEntries(
     Object.entries(partial).filter(([, value]) => value !== undefined),
   );
-  const settings: Settings = { ...defaults, ...given };
+  const settings: typeof defaults & Partial<Settings> = { ...defaults, ...given };
   const problems: Array<Problem> = [];
   const expect = (setting: keyof Settings, legal: boolean, rule: string) => {
     if (!legal) problems.push({ setting, value: settings[setting], rule });
@@ -158,8 +157,8 @@ export const decode = (
 
   const window = millis(settings.window) ?? 0;
   const openFor = millis(settings.openFor);
-  const isMaxGiven = given["openForMax"] !== undefined;
-  const openForMax = isMaxGiven ? millis(settings.openForMax) : openFor;
+  const isMaxGiven = given.openForMax !== undefined;
+  const openForMax = isMaxGiven ? millis(given.openForMax) : openFor;
   expect("window", isFinitePositive(settings.window), "must be finite and more than 0");
   expect("buckets", isCount(settings.buckets), "must be a whole number of at least 1");
   if (isFinitePositive(settings.window) && isCount(settings.buckets)) {

@@ -82,7 +82,10 @@ describe("decode()", () => {
   });
 
   it("names breaker, setting and value in its message", () => {
-    const { message } = Either.getOrThrow(Either.flip(decoded({ failureRate: 2, buckets: 0 })));
+    const { _tag, message } = Either.getOrThrow(
+      Either.flip(decoded({ failureRate: 2, buckets: 0 })),
+    );
+    assert.equal(_tag, "InvalidSettings");
     assert.equal(
       message,
       'Cannot make circuit breaker "test": buckets is 0 but must be a whole number of at least 1; ' +
