@@ -64,6 +64,12 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Skips the tidying of a registry that has room: the next insertion does it",
   },
   {
+    file: "BreakerSettings",
+    line: 'if (typeof input === "bigint" && input < 0n)',
+    replacement: "true",
+    why: "Says to the type checker what the comparison finds: all else below 0n is no duration",
+  },
+  {
     file: "BreakerRefusal",
     line: "const leases = state.trials",
     why: "With a lease that ends now a place is free, so nobody is turned away at that moment",
@@ -131,6 +137,16 @@ const reasons: ReadonlyArray<Reason> = [
     file: "TransitionCounts",
     line: "return list ?? [];",
     why: "Says to the type checker what is always so: what is known was in a list",
+  },
+  {
+    file: "CircuitBreakers",
+    line: 'return "more";',
+    why: "A word that is compared with others only; any other one does as well",
+  },
+  {
+    file: "BreakerSettings",
+    line: "slow ?? Infinity",
+    why: "Says to the type checker what is always so: settings with a fault do not get here",
   },
   {
     file: "RollingWindow",

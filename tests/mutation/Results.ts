@@ -1,5 +1,5 @@
 /** What the last runs found, kept in `results.json`, and the page that shows it. */
-import { Schema } from "effect";
+import { Encoding, Schema } from "effect";
 import { reasonFor } from "./Reasons.ts";
 
 /** A change that no test noticed. Line numbers would move with every edit; the text does not. */
@@ -14,6 +14,8 @@ export type Survivor = typeof Survivor.Type;
 
 /** The outcome for one file. */
 export const Result = Schema.Struct({
+  /** Of the file that was changed; see {@link digestOf}. */
+  source: Schema.String,
   mutants: Schema.Int,
   /** Mutants with which a test failed. */
   killed: Schema.Int,
@@ -22,6 +24,7 @@ export const Result = Schema.Struct({
   survivors: Schema.Array(Survivor),
 });
 export type Result = typeof Result.Type;
+type Counts = Omit<Result, "source">;
 
 /** Results by the file's name, without folder and extension. */
 const Results = Schema.parseJson(Schema.Record({ key: Schema.String, value: Result }));
@@ -46,13 +49,19 @@ export async function keepResults(fresh: Results): Promise<Results> {
   return sorted;
 }
 
+/** Tells one version of a file from another: the beginning of its SHA-256 in hexadecimal. */
+export async function digestOf(file: URL): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", await Deno.readFile(file));
+  return Encoding.encodeHex(new Uint8Array(hash)).slice(0, 16);
+}
+
 /** Noticed mutants as a share of all; 1 for a file with nothing to mutate. */
-export const shareOf = ({ mutants, killed, timeout }: Result): number =>
+export const shareOf = ({ mutants, killed, timeout }: Counts): number =>
   mutants === 0 ? 1 : (killed + timeout) / mutants;
 
 /** All files as one. */
-export const totalOf = (results: Results): Result =>
-  Object.values(results).reduce((total, { mutants, killed, timeout, survivors }) => ({
+export const totalOf = (results: Results): Counts =>
+  Object.values<Counts>(results).reduce((total, { mutants, killed, timeout, survivors }) => ({
     mutants: total.mutants + mutants,
     killed: total.killed + killed,
     timeout: total.timeout + timeout,
@@ -73,9 +82,9 @@ export function problemsOf(results: Results): ReadonlyArray<string> {
   ]);
 }
 
-const percent = (result: Result): string => `${(shareOf(result) * 100).toFixed(1)} %`;
+const percent = (result: Counts): string => `${(shareOf(result) * 100).toFixed(1)} %`;
 
-const row = (name: string, result: Result): string => {
+const row = (name: string, result: Counts): string => {
   const { mutants, killed, timeout, survivors } = result;
   return `| ${name} | ${mutants} | ${killed} | ${timeout} | ${survivors.length} | ${
     percent(result)

@@ -1,6 +1,6 @@
 /** One run of Stryker over one file: every mutant against the tests of that file. */
 import { Schema } from "effect";
-import type { Result, Survivor } from "./Results.ts";
+import { digestOf, type Result, type Survivor } from "./Results.ts";
 import type { Subject } from "./Subjects.ts";
 
 /** A package that Deno runs from its cache; no part of the project's own packages. */
@@ -29,6 +29,7 @@ type Mutant = typeof Mutant.Type;
 export async function mutate({ name, path, tests }: Subject, root: URL): Promise<Result> {
   const directory = await Deno.makeTempDir({ prefix: `amicis-mutation-${name}-` });
   const entry = "mutation.test.ts";
+  const source = await digestOf(new URL(path, root));
   const imports = tests.map((test) => `'import "./${test}";'`);
   try {
     const configuration = {
@@ -67,13 +68,15 @@ export async function mutate({ name, path, tests }: Subject, root: URL): Promise
     const report = Schema.decodeUnknownSync(Report)(
       await Deno.readTextFile(`${directory}/report.json`),
     );
-    return resultOf(report.files[path]);
+    return { source, ...countsOf(report.files[path]) };
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
-function resultOf(file: (typeof Report.Type)["files"][string] | undefined): Result {
+function countsOf(
+  file: (typeof Report.Type)["files"][string] | undefined,
+): Omit<Result, "source"> {
   // A file of types alone has nothing to mutate.
   if (file === undefined) return { mutants: 0, killed: 0, timeout: 0, survivors: [] };
   const count = (...statuses: ReadonlyArray<string>) =>

@@ -17,7 +17,12 @@ const wholeBreaker = [
 
 /** Files whose behaviour shows in the tests of others beside, or instead of, their own. */
 const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
-  BreakerExplanation: ["AdaptiveThreshold"],
+  AdaptiveThreshold: [
+    "AdaptiveThreshold/evidence",
+    "AdaptiveThreshold/learning",
+    "AdaptiveThreshold",
+  ],
+  BreakerExplanation: ["BreakerExplanation", "AdaptiveThreshold"],
   BreakerRefusal: ["CircuitBreaker/open", "CircuitBreaker/halfOpen", "CircuitBreaker/control"],
   BreakerSettings: ["BreakerSettings", "CircuitBreaker/construction", "AdaptiveThreshold"],
   BreakerSnapshot: [
