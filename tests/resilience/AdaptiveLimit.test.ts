@@ -408,12 +408,16 @@ describe("AdaptiveLimit.make()", () => {
       }),
     ));
     assert.ok(Either.isLeft(made));
-    assert.deepEqual(made.left.problems.map(({ setting }) => setting), [
-      "ceiling",
-      "floor",
-      "tolerance",
-      "smoothing",
-      "measureEvery",
-    ]);
+    assert.equal(
+      made.left.message,
+      'Cannot make adaptive limit "test": ceiling is 0 but must be a whole number of at least 1; ' +
+        "floor is 0.5 but must be a whole number of at least 1; " +
+        "tolerance is 0.9 but must be a finite number of at least 1; " +
+        "smoothing is 0 but must be more than 0 and at most 1; " +
+        "measureEvery is -1 but must be a finite number of at least 1",
+    );
+    // A caller without types has no default to fall back on.
+    const untyped = Effect.runSync(Effect.flip(AdaptiveLimit.make("test", JSON.parse("{}"))));
+    assert.deepEqual(untyped.problems.map(({ setting }) => setting), ["ceiling"]);
   });
 });

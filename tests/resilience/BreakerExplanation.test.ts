@@ -83,4 +83,17 @@ describe("the adaptive view of a snapshot", () => {
       yield* breaker.control("open");
       assert.deepEqual(yield* view(breaker), { baseline: 0.01, threshold: 1, trip: null });
     }));
+
+  it.effect("says in mode observe that slow calls would have opened it, successes among them", () =>
+    Effect.gen(function* () {
+      for (const script of ["FFFSS", "SSSSF"]) {
+        const breaker = yield* make({ adaptive: true, slowCallDuration: 0 });
+        yield* breaker.control("observe");
+        const changes = yield* record(breaker);
+        yield* run(breaker, script);
+        assert.deepEqual(changes.map(({ observed, trip }) => [observed, trip]), [
+          [true, { rule: "slow-calls", failures: 5, requests: 5, baseline: 0.01, threshold: 0.5 }],
+        ]);
+      }
+    }));
 });

@@ -40,7 +40,9 @@ describe("Bulkhead", () => {
       let ran = false;
       const error = yield* Effect.flip(bulkhead.protect(Effect.sync(() => ran = true)));
       assert.ok(error instanceof Bulkhead.BulkheadFull);
+      assert.equal(error._tag, "BulkheadFull");
       assert.equal(error.dependency, "mongodb");
+      assert.equal(error.message, 'Too many calls of "mongodb" at a time');
       assert.equal(error.refused, true);
       assert.equal(Duration.toMillis(error.retryAfter), 1_000);
       assert.equal(ran, false);
@@ -180,6 +182,17 @@ describe("Bulkhead", () => {
       // Untyped callers can leave it out.
       const nothing = {} as { maxConcurrent: number };
       assert.deepEqual(yield* problemsOf(nothing), ["maxConcurrent"]);
+      const { message } = yield* Effect.flip(Bulkhead.make("mongodb", { maxConcurrent: 0 }));
+      assert.equal(
+        message,
+        'Cannot make bulkhead "mongodb": ' +
+          "maxConcurrent is 0 but must be a whole number of at least 1",
+      );
+      const keyed = Bulkhead.keyed("mongodb", { maxConcurrent: 1, maxKeys: 0 });
+      assert.deepEqual(
+        (yield* Effect.flip(keyed)).problems.map(({ setting }) => setting),
+        ["maxKeys"],
+      );
     }));
 
   it.effect("protect() gives a place to a waiter that has not begun to wait yet", () =>

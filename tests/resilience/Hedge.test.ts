@@ -185,11 +185,32 @@ describe("Hedge.make()", () => {
       Hedge.make({ quantile: 0, floor: -1, minimumCalls: 0 }),
     ));
     assert.ok(Either.isLeft(made));
-    assert.deepEqual(
-      made.left.problems.map(({ setting }) => setting),
-      ["quantile", "floor", "minimumCalls"],
+    assert.equal(
+      made.left.message,
+      "Cannot make hedge: quantile is 0 but must be more than 0 and at most 1; " +
+        "floor is -1 but must be a duration of at least 0; " +
+        "minimumCalls is 0 but must be a whole number of at least 1",
     );
   });
+
+  it.effect("waits for the 95th percentile of at least 50 calls, and for 10 ms, by default", () =>
+    Effect.gen(function* () {
+      const hedge = yield* Hedge.make();
+      const call = { operation: "find", mayBegin: () => true };
+      const take = (milliseconds: number) =>
+        Effect.flatMap(
+          runFor(hedge.run(call, Effect.sleep(milliseconds), Effect.die("no hedge")), milliseconds),
+          Fiber.join,
+        );
+      for (let count = 0; count < 49; count++) yield* take(1);
+      assert.equal(hedge.unsafeDelay(), undefined);
+      yield* take(1);
+      assert.equal(hedge.unsafeDelay(), 10);
+      // One call in ten takes longer, so the percentile lies among these.
+      for (let count = 0; count < 6; count++) yield* take(40);
+      const delay = hedge.unsafeDelay() ?? NaN;
+      assert.ok(delay >= 40 && delay <= 44, `${delay}`);
+    }));
 });
 
 /** A guard with a trained hedge, and a call that is slow at its first attempt only. */

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { Deferred, Effect, Either, Exit, Random, Scope, TestClock } from "effect";
 import type * as CircuitBreaker from "../../src/resilience/CircuitBreaker.ts";
-import type { InvalidPolicy } from "../../src/resilience/InvalidPolicy.ts";
 import * as RecoveryProbe from "../../src/resilience/RecoveryProbe.ts";
 import { describe, it } from "../support/it.ts";
 import { at, make, run, settle, state } from "./CircuitBreaker/support.ts";
@@ -276,8 +275,47 @@ describe("RecoveryProbe.make()", () => {
     Effect.gen(function* () {
       const made = yield* Effect.either(RecoveryProbe.make({ interval: 0, timeout: Infinity }));
       assert.ok(Either.isLeft(made));
-      const { policy, problems }: InvalidPolicy = made.left;
-      assert.equal(policy, "recovery probe");
-      assert.deepEqual(problems.map(({ setting }) => setting), ["interval", "timeout"]);
+      const rule = "must be a finite duration of more than 0";
+      assert.equal(
+        made.left.message,
+        `Cannot make recovery probe: interval is 0 but ${rule}; timeout is Infinity but ${rule}`,
+      );
+      // A caller without types has no default to fall back on.
+      const nothing = JSON.parse('{"interval":null}');
+      const { problems } = yield* Effect.flip(RecoveryProbe.make(nothing));
+      assert.deepEqual(problems.map(({ setting }) => setting), ["interval"]);
     }));
+
+  it.effect("gives a probe a second to answer by default", () =>
+    Effect.gen(function* () {
+      const seen = { begun: false, interrupted: false };
+      const probe = Effect.sync(() => seen.begun = true).pipe(
+        Effect.zipRight(Effect.never),
+        Effect.onInterrupt(() => Effect.sync(() => seen.interrupted = true)),
+      );
+      const { breaker } = yield* probed(probe);
+      yield* run(breaker, "FFFFF");
+      while (!seen.begun) yield* TestClock.adjust("100 millis");
+      // It began up to 100 ms ago.
+      yield* TestClock.adjust("899 millis");
+      assert.equal(seen.interrupted, false);
+      yield* TestClock.adjust("101 millis");
+      assert.equal(seen.interrupted, true);
+    }));
+});
+
+describe("RecoveryProbe.delayOf()", () => {
+  it("is 50 to 150 % of the interval, doubled with each denied recovery up to 30", () => {
+    assert.deepEqual([0, 0.25, 0.5].map((share) => RecoveryProbe.delayOf(100, 0, share)), [
+      50,
+      75,
+      100,
+    ]);
+    assert.deepEqual([1, 2, 30, 31].map((denied) => RecoveryProbe.delayOf(1, denied, 0.5)), [
+      2,
+      4,
+      2 ** 30,
+      2 ** 30,
+    ]);
+  });
 });

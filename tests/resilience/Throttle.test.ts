@@ -39,27 +39,38 @@ const load = (throttle: Throttle.Throttle, calls: number, accepts: (draw: number
   });
 
 describe("Throttle.make()", () => {
-  for (
-    const [setting, values] of Object.entries({
-      k: [0.9, -1, NaN, Infinity],
-      count: ["all", 1],
-      minimumRequests: [-1, 0.5, NaN],
-      maximum: [0, 1, -0.1, NaN],
-      window: [0, -1, Infinity],
-      retryAfter: [-1, NaN],
-    })
-  ) {
-    it.effect(`make() names ${setting} and its value when that is illegal`, () =>
+  const rules: ReadonlyArray<readonly [setting: string, rule: string, values: Array<unknown>]> = [
+    ["k", "a finite number of at least 1", [0.9, -1, NaN, Infinity]],
+    ["count", '"asked" or "sent"', ["all", "", 1]],
+    ["minimumRequests", "a whole number of at least 0", [-1, 0.5, NaN]],
+    ["maximum", "more than 0 and less than 1", [0, 1, -0.1, NaN, "0.5"]],
+    ["window", "a finite duration of more than 0", [0, -1, Infinity]],
+    ["retryAfter", "a duration of at least 0", [-1, NaN]],
+  ];
+  for (const [setting, rule, values] of rules) {
+    it.effect(`make() names ${setting}, its value and its rule when that is illegal`, () =>
       Effect.gen(function* () {
         for (const value of values) {
           const error = yield* Effect.flip(Throttle.make("mongodb", { [setting]: value }));
-          assert.deepEqual(
-            error.problems.map((problem) => [problem.setting, problem.value]),
-            [[setting, value]],
+          assert.equal(
+            error.message,
+            `Cannot make throttle "mongodb": ${setting} is ${value} but must be ${rule}`,
           );
         }
       }));
   }
+
+  it.effect("make() counts the calls that were asked for unless told otherwise", () =>
+    Effect.gen(function* () {
+      for (const settings of [{}, { count: "asked" as const }]) {
+        const throttle = yield* Throttle.make("mongodb", settings);
+        seen(throttle, 0, 10);
+        throttle.unsafeRefuse(0);
+        assert.equal(throttle.unsafeShare(0), 0.9);
+        seen(throttle, 1, 0);
+        assert.equal(throttle.unsafeShare(0), 10 / 13);
+      }
+    }));
 });
 
 describe("Throttle.unsafeShare()", () => {
@@ -152,9 +163,25 @@ describe("Throttle.protect()", () => {
       seen(throttle, 0, 100_000);
       const error = yield* Effect.flip(throttle.protect(Effect.dieMessage("The call was run")));
       assert.ok(error instanceof Throttle.Throttled && isRefusal(error));
+      assert.equal(error._tag, "Throttled");
       assert.equal(Duration.toSeconds(error.retryAfter), 3);
+      const { retryAfter } = (yield* Throttle.make("mongodb")).unsafeRefuse(0);
+      assert.equal(Duration.toSeconds(retryAfter), 1);
       assert.match(error.message, /^"mongodb" accepts too few/);
     }).pipe(seeded(5)));
+
+  it.effect("protect() refuses when the draw is below the share, and draws only when one is shed", () =>
+    Effect.gen(function* () {
+      const draws = () => Effect.withRandom(Effect.all([Random.next, Random.next]), Random.make(7));
+      const [first, second] = yield* draws();
+      const throttle = yield* Throttle.make("mongodb", { maximum: first });
+      yield* throttle.protect(Effect.void);
+      seen(throttle, 0, 1_000_000);
+      assert.equal(throttle.unsafeShare(0), first);
+      yield* throttle.protect(Effect.void);
+      assert.ok(second < first);
+      yield* Effect.flip(throttle.protect(Effect.void));
+    }).pipe(seeded(7)));
 
   it.effect("protect() counts an interrupted call and a refusal of another guard as neither", () =>
     Effect.gen(function* () {
