@@ -64,6 +64,13 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Skips the tidying of a registry that has room: the next insertion does it",
   },
   {
+    file: "BreakerExplanation",
+    line: "return tripAfter(rules, after",
+    replacement: "true",
+    why:
+      "Failures that are too many have been told of when the last of them came, not at a success",
+  },
+  {
     file: "BreakerSettings",
     line: 'if (typeof input === "bigint" && input < 0n)',
     replacement: "true",
@@ -142,6 +149,13 @@ const reasons: ReadonlyArray<Reason> = [
     file: "CircuitBreakers",
     line: 'return "more";',
     why: "A word that is compared with others only; any other one does as well",
+  },
+  {
+    file: "BreakerExplanation",
+    line: "return tripAfter(rules, after",
+    replacement: "true",
+    why:
+      "Failures that are too many have been told of when the last of them came, not at a success",
   },
   {
     file: "BreakerSettings",

@@ -17,6 +17,7 @@ const wholeBreaker = [
 
 /** Files whose behaviour shows in the tests of others beside, or instead of, their own. */
 const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
+  AdaptiveLimit: ["AdaptiveLimit/step", "AdaptiveLimit"],
   AdaptiveThreshold: [
     "AdaptiveThreshold/evidence",
     "AdaptiveThreshold/learning",
@@ -32,6 +33,7 @@ const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
     "AdaptiveThreshold",
   ],
   BreakerState: ["BreakerState", ...wholeBreaker],
+  Bulkhead: ["Bulkhead", "AdaptiveLimit"],
   RollingWindow: ["RollingWindow", "CircuitBreaker/counting", "CircuitBreaker/tripping"],
   Breaker: ["CircuitBreaker/outcomes", ...wholeBreaker],
   BreakerChange: wholeBreaker,
