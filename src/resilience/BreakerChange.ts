@@ -7,9 +7,11 @@ import { countsAt, type Outcome, type State, withResult } from "./BreakerState.t
 /** What led from one state to the next. */
 export type ChangeCause = Outcome | "admission" | "control";
 
+const wouldBeOpen = (state: State): boolean => state._tag === "closed" && state.observed;
+
 /** Only in mode `observe`: the breaker would have opened, and says so for the first time. */
 export const isObserved = (before: State, after: State): boolean =>
-  before._tag === "closed" && after._tag === "closed" && after.observed && !before.observed;
+  wouldBeOpen(after) && !wouldBeOpen(before);
 
 /** The change from `before` to `after`; `at` is wall-clock time, `now` monotonic. */
 export const changeOf = (
