@@ -89,10 +89,7 @@ export const make = (
       /** One probe, if there is still an opening to be shortened; false when there is no more to do. */
       const ask = Effect.gen(function* () {
         if ((yield* untilDue(breaker)) <= 0) return false;
-        const exit = yield* Effect.exit(Effect.timeoutFail(probe, {
-          duration: timeout,
-          onTimeout: () => "no answer in time",
-        }));
+        const exit = yield* Effect.exit(Effect.timeout(probe, timeout));
         const succeeded = Exit.isSuccess(exit);
         const hastened = succeeded && (yield* breaker.hasten);
         if (hastened) foretold = true;
@@ -122,12 +119,12 @@ export const make = (
         });
       };
 
-      const follow = ({ from, to, manual, observed }: StateChange) => {
-        if (observed === true) return;
-        if (to !== "open" || manual) running?.unsafeInterruptAsFork(FiberId.none);
+      const follow = ({ to, manual }: StateChange) => {
+        running?.unsafeInterruptAsFork(FiberId.none);
         if (to === "half-open") return;
         if (to === "open" && !manual) {
-          if (from === "half-open" && foretold) denied += 1;
+          // Only a trial can come between what was foretold and the next opening.
+          if (foretold) denied += 1;
           start();
         } else denied = 0;
         foretold = false;
@@ -148,5 +145,5 @@ const untilDue = (breaker: CircuitBreaker): Effect.Effect<number> =>
   Effect.zipWith(
     breaker.snapshot,
     Effect.clockWith((clock) => clock.currentTimeMillis),
-    ({ openUntil }, now) => openUntil === null ? 0 : Math.max(0, openUntil - now),
+    ({ openUntil }, now) => Math.max(0, (openUntil ?? now) - now),
   );

@@ -99,6 +99,34 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Says to the type checker what is always so: a closed breaker turns nobody away",
   },
   {
+    file: "RecoveryProbe",
+    line: '{ interval: "1 second", timeout: "1 second" }',
+    why: "Never read: an interval is always given, if only as not a number",
+  },
+  {
+    file: "RecoveryProbe",
+    line: "if ((yield* untilDue(breaker)) <= 0) return false;",
+    why: "The loop's own look finds a moment later that there is nothing to wait for",
+  },
+  {
+    file: "RecoveryProbe",
+    line: "if (wait >= (yield* untilDue(breaker))) return;",
+    replacement: "wait > (yield* untilDue(breaker))",
+    why: "Decides about the one instant at which the opening ends by itself: no probe is made then",
+  },
+  {
+    file: "RecoveryProbe",
+    line: "if (running === fiber) running = undefined;",
+    replacement: "false",
+    why: "Frees the memory of a fiber that has ended; to interrupt that does nothing",
+  },
+  {
+    file: "RecoveryProbe",
+    line: 'if (breaker.unsafeState() === "open") start();',
+    replacement: "true",
+    why: "Spares every breaker that is watched while closed a fiber that ends at once",
+  },
+  {
     file: "RateLimiter",
     line: "const noLimits",
     why: "Never read: both settings are always given, if only as not a number",

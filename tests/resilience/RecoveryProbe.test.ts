@@ -191,6 +191,23 @@ describe("RecoveryProbe.watch()", () => {
       assert.ok(Number(yield* openUntil(breaker)) < 12_000);
     }));
 
+  it.effect("interrupts the wait of an opening that began before the last one's probe had ended", () =>
+    Effect.gen(function* () {
+      const end = yield* Deferred.make<void>();
+      const probe = Effect.uninterruptible(Deferred.await(end));
+      const { breaker, recovery } = yield* probed(probe, { timeout: "1 hour" });
+      yield* run(breaker, "FFFFF");
+      yield* at(2_000);
+      yield* breaker.control("close");
+      yield* run(breaker, "FFFFF");
+      yield* Deferred.succeed(end, undefined);
+      yield* settle;
+      assert.equal(recovery.unsafeSize(), 1);
+      yield* breaker.control("close");
+      yield* settle;
+      assert.equal(recovery.unsafeSize(), 0);
+    }));
+
   it.effect("asks half as often after each trial that denied what a probe foretold", () =>
     Effect.gen(function* () {
       const { seen, probe } = dependency();
@@ -224,6 +241,50 @@ describe("RecoveryProbe.watch()", () => {
       yield* recovery.watch(breaker, probe);
       yield* TestClock.adjust(longest);
       assert.ok(seen.probes > 0);
+      yield* TestClock.adjust("10 seconds");
+      assert.ok(seen.probes > 5);
+    }));
+
+  it.effect("asks no less often after trials that were denied when no probe had foretold them", () =>
+    Effect.gen(function* () {
+      const { seen, probe } = dependency();
+      const recovery = yield* RecoveryProbe.make({ interval: "1 second" });
+      const breaker = yield* make();
+      yield* run(breaker, "FFFFF");
+      yield* recovery.watch(breaker, probe);
+      for (let round = 0; round < 6; round++) {
+        const before = seen.probes;
+        yield* TestClock.adjust(longest);
+        assert.ok(seen.probes > before, `${round}`);
+        yield* TestClock.adjust("30 seconds");
+        assert.equal(yield* run(breaker, "F"), "F");
+      }
+    }));
+
+  it.effect("interrupts the probe under way when a trial begins", () =>
+    Effect.gen(function* () {
+      const seen = { interrupted: 0 };
+      const probe = Effect.onInterrupt(
+        Effect.never,
+        () => Effect.sync(() => seen.interrupted += 1),
+      );
+      const { breaker, recovery } = yield* probed(probe, { timeout: "1 hour" });
+      yield* run(breaker, "FFFFF");
+      yield* at(30_000);
+      assert.deepEqual([seen.interrupted, recovery.unsafeSize()], [0, 1]);
+      yield* run(breaker, "S");
+      yield* settle;
+      assert.deepEqual([seen.interrupted, recovery.unsafeSize()], [1, 0]);
+    }));
+
+  it.effect("makes no probe of a breaker that only would have opened", () =>
+    Effect.gen(function* () {
+      const { seen, probe } = dependency();
+      const { breaker, recovery } = yield* probed(probe);
+      yield* breaker.control("observe");
+      yield* run(breaker, "FFFFFFF");
+      yield* at(29_000);
+      assert.deepEqual([seen.probes, recovery.unsafeSize()], [0, 0]);
     }));
 
   it.effect(`runs at most ${RecoveryProbe.maxProbes} probes at a time, and all in turn`, () =>
