@@ -38,7 +38,8 @@ export async function mutate({ name, path, tests }: Subject, root: URL): Promise
       testRunner: "command",
       commandRunner: {
         // One module: test files by themselves would load Effect once each.
-        command: `printf '%s\\n' ${imports.join(" ")} > ${entry} && TEST_FAIL_FAST=true ` +
+        command: `printf '%s\\n' ${imports.join(" ")} > ${entry} && ` +
+          "TEST_FAIL_FAST=true TEST_QUICK_CLOCK=true " +
           `"${Deno.execPath()}" test --no-check --quiet --fail-fast -A ${entry}`,
       },
       mutate: [path],

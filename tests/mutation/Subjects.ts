@@ -40,11 +40,12 @@ const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
     ...wholeBreaker,
   ],
   Bulkhead: ["Bulkhead", "AdaptiveLimit"],
+  Guard: ["Guard", "Guard/immediate", "Hedge", "AttemptSpan", "Throttle"],
   RollingWindow: ["RollingWindow", "CircuitBreaker/counting", "CircuitBreaker/tripping"],
   Breaker: ["CircuitBreaker/outcomes", ...wholeBreaker],
-  BreakerChange: wholeBreaker,
+  BreakerChange: ["BreakerExplanation", ...wholeBreaker],
   BreakerPolicy: ["BreakerPolicy", ...wholeBreaker],
-  BreakerTrouble: wholeBreaker,
+  BreakerTrouble: ["BreakerTrouble", "CircuitBreaker/outcomes"],
   CircuitBreaker: ["CircuitBreaker/construction", ...wholeBreaker],
 };
 

@@ -5,7 +5,18 @@
  *
  * A test that does not end is interrupted and fails after `timeout` of real time.
  */
-import { Cause, Duration, Effect, Exit, Fiber, Logger, type Scope, TestContext } from "effect";
+import { clearImmediate, setImmediate } from "node:timers";
+import {
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Logger,
+  type Scope,
+  TestClock,
+  TestContext,
+} from "effect";
 import type { TestServices } from "effect/TestServices";
 import { describe, type It, it as bddIt, type TestOptions } from "./bdd.ts";
 
@@ -79,6 +90,24 @@ function toError(cause: Cause.Cause<unknown>): Error {
 
 const silent = Logger.remove(Logger.defaultLogger);
 
+/** Whether the clock is moved in turns of the event loop; see `inTurns`. */
+const isQuick = Deno.env.get("TEST_QUICK_CLOCK") === "true";
+
+/**
+ * Whenever `TestClock` is moved it waits, several times for a timer of 0 ms, which takes 1 ms at
+ * least, until all other fibers are at rest. Turns of the event loop take a hundredth of that and do
+ * as well for tests without I/O; mutation testing runs these by the thousand.
+ */
+const inTurns = TestClock.testClockWith((clock) =>
+  Effect.sync(() => {
+    const turn = Effect.async<void>((resume) => {
+      const next = setImmediate(() => resume(Effect.void));
+      return Effect.sync(() => clearImmediate(next));
+    });
+    Object.assign(clock, { yieldTimer: turn });
+  })
+);
+
 /** Plain tests, and those of Effect programs, which may need a Scope. */
 export interface EffectfulIt extends It {
   /** Runs the effect with TestContext: the clock stands still until `TestClock.adjust`. */
@@ -96,7 +125,10 @@ export const it: EffectfulIt = Object.assign(
     skip: bddIt.skip,
     todo: bddIt.todo,
     effect: effectIt<Scope.Scope | TestServices>((self) =>
-      Effect.scoped(self).pipe(Effect.provide(silent), Effect.provide(TestContext.TestContext))
+      Effect.scoped(isQuick ? Effect.zipRight(inTurns, self) : self).pipe(
+        Effect.provide(silent),
+        Effect.provide(TestContext.TestContext),
+      )
     ),
     live: effectIt<Scope.Scope>((self) => Effect.scoped(self).pipe(Effect.provide(silent))),
   },
