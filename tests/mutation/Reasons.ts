@@ -143,16 +143,6 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Without a ramp the comparison after it is one with not a number, and false",
   },
   {
-    file: "RateLimiter",
-    line: "const done = this.rampFor === 0",
-    why: "Without a ramp its limits are not asked for",
-  },
-  {
-    file: "RateLimiter",
-    line: "const share = done >= 1",
-    why: "Decides about the one instant at which the ramp ends: a tenth more, or not yet",
-  },
-  {
     file: "RollingCount",
     line: "if (index <= this.#index) return ring;",
     why: "In the current bucket there is nothing to move; asked for it, the loop runs no time",
@@ -213,11 +203,18 @@ const reasons: ReadonlyArray<Reason> = [
   },
 ];
 
+const fits = (reason: Reason, file: string, survivor: Survivor): boolean =>
+  (reason.file === undefined || reason.file === file) &&
+  (reason.line === undefined || survivor.line.includes(reason.line)) &&
+  (reason.mutator === undefined || reason.mutator === survivor.mutator) &&
+  (reason.replacement === undefined || reason.replacement === survivor.replacement);
+
 /** The first reason that fits, or undefined: then a test is missing. */
 export const reasonFor = (file: string, survivor: Survivor): string | undefined =>
-  reasons.find((reason) =>
-    (reason.file === undefined || reason.file === file) &&
-    (reason.line === undefined || survivor.line.includes(reason.line)) &&
-    (reason.mutator === undefined || reason.mutator === survivor.mutator) &&
-    (reason.replacement === undefined || reason.replacement === survivor.replacement)
-  )?.why;
+  reasons.find((reason) => fits(reason, file, survivor))?.why;
+
+/** Reasons for what no longer survives. */
+export const idleReasons = (
+  survivors: ReadonlyArray<readonly [file: string, Survivor]>,
+): ReadonlyArray<Reason> =>
+  reasons.filter((reason) => !survivors.some(([file, survivor]) => fits(reason, file, survivor)));

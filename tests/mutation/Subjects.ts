@@ -42,7 +42,7 @@ const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
   Bulkhead: ["Bulkhead", "AdaptiveLimit"],
   Guard: ["Guard", "Guard/immediate", "Hedge", "AttemptSpan", "Throttle"],
   RollingWindow: ["RollingWindow", "CircuitBreaker/counting", "CircuitBreaker/tripping"],
-  Breaker: ["CircuitBreaker/outcomes", ...wholeBreaker],
+  Breaker: ["Breaker", "CircuitBreaker/outcomes", ...wholeBreaker, "Guard/immediate"],
   BreakerChange: ["BreakerExplanation", ...wholeBreaker],
   BreakerPolicy: ["BreakerPolicy", ...wholeBreaker],
   BreakerTrouble: ["BreakerTrouble", "CircuitBreaker/outcomes"],
