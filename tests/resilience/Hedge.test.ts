@@ -128,6 +128,44 @@ describe("Hedge.run()", () => {
       assert.deepEqual(results, ["find won", "find lost", "find lost", "find lost"]);
     }));
 
+  it.effect("takes a second attempt that was refused for none, and any other end for a lost one", () =>
+    Effect.gen(function* () {
+      const full = new Bulkhead.BulkheadFull({ dependency: "a", retryAfter: Duration.zero });
+      const ends = [
+        [Effect.fail(full), "find refused"],
+        [Effect.fail("down"), "find lost"],
+        [Effect.die("bug"), "find lost"],
+      ] as const;
+      for (const [end, result] of ends) {
+        const { hedge, results, call } = yield* trained();
+        const both = hedge.run<string, unknown, never>(call, slow("first", 100).call, end);
+        const fiber = yield* runFor(Effect.either(both), 100);
+        assert.deepEqual(yield* Fiber.join(fiber), Either.right("first"));
+        assert.deepEqual(results, [result]);
+      }
+    }));
+
+  it.effect("learns from answers and from calls cut off, and nothing from other failures", () =>
+    Effect.gen(function* () {
+      const call = { operation: "find", mayBegin: () => true };
+      const ends = [
+        [Effect.void, 200],
+        [Effect.fail({ timedOut: true }), 200],
+        [Effect.fail({ timedOut: false }), undefined],
+        [Effect.die("bug"), undefined],
+      ] as const;
+      for (const [end, least] of ends) {
+        const hedge = yield* Hedge.make({ minimumCalls: 3 });
+        for (let count = 0; count < 3; count++) {
+          const first = Effect.zipRight(Effect.sleep(200), end);
+          const both = hedge.run<void, unknown, never>(call, first, Effect.never);
+          yield* Fiber.await(yield* runFor(both, 200));
+        }
+        const delay = hedge.unsafeDelay();
+        assert.ok(least === undefined ? delay === undefined : Number(delay) >= least, `${delay}`);
+      }
+    }));
+
   it.effect("begins no second attempt when it may not, and asks once", () =>
     Effect.gen(function* () {
       const { hedge, results } = yield* trained();
