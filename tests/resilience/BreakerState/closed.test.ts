@@ -75,6 +75,22 @@ describe("a closed state", () => {
     assert.equal(failing.state._tag, "open");
   });
 
+  it("says of an adaptive breaker's opening that results were slow only when that alone did it", () => {
+    const settings = { adaptive: true, slowCallDuration: 100, minimumRequests: 8 };
+    const slow = { elapsed: 100 };
+    const ruleOf = ({ state }: Machine) => state._tag === "open" ? state.trip?.rule : undefined;
+    const failing = new Machine(settings);
+    for (let call = 0; call < 8; call++) failing.settle("failure", 0, slow);
+    assert.equal(ruleOf(failing), "consecutive-failures");
+    const slowing = new Machine(settings);
+    for (let call = 0; call < 7; call++) slowing.settle("success", 0, slow);
+    // A fast result is no reason to open, whatever the others were.
+    slowing.settle("failure", 0);
+    assert.equal(slowing.state._tag, "closed");
+    slowing.settle("success", 0, slow);
+    assert.equal(ruleOf(slowing), "slow-calls");
+  });
+
   it("opens with the counts that tripped it, until its length is over", () => {
     const machine = new Machine({ minimumRequests: 2 }).settleAll("SF", 5_000);
     assert.deepEqual(machine.state, {
