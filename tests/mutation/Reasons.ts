@@ -99,6 +99,17 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Says to the type checker what is always so: a closed breaker turns nobody away",
   },
   {
+    file: "BreakerState",
+    line: 'if (state._tag !== "open" || state.mode !== "auto") return state;',
+    why: "Says what the comparison finds: what is forced is due already, other states have no end",
+  },
+  {
+    file: "BreakerState",
+    line: "let hash = (seed + Math.imul(epoch",
+    replacement: "seed - Math.imul(epoch, 0x9e3779b9)",
+    why: "Counts epochs downwards, which spreads draws as evenly",
+  },
+  {
     file: "RecoveryProbe",
     line: '{ interval: "1 second", timeout: "1 second" }',
     why: "Never read: an interval is always given, if only as not a number",

@@ -25,11 +25,59 @@ const Report = Schema.parseJson(Schema.Struct({
 
 type Mutant = typeof Mutant.Type;
 
+type FileReport = (typeof Report.Type)["files"][string];
+
 /** Runs all mutants of the subject, one after the other; what Stryker says goes to the terminal. */
-export async function mutate({ name, path, tests }: Subject, root: URL): Promise<Result> {
+export async function mutate(subject: Subject, root: URL): Promise<Result> {
+  const source = await digestOf(new URL(subject.path, root));
+  const file = await report(subject, [subject.path], root);
+  const count = (...statuses: ReadonlyArray<string>) =>
+    file.mutants.filter(({ status }) => statuses.includes(status)).length;
+  const survivors = file.mutants
+    .filter(({ status }) => status === "Survived")
+    .map((mutant) => survivorOf(mutant, file.source));
+  const [killed, timeout] = [count("Killed"), count("Timeout")];
+  return { source, mutants: killed + timeout + survivors.length, killed, timeout, survivors };
+}
+
+/**
+ * Runs again what has survived in a file that is still the same, because its tests are others now.
+ * Of mutants that begin in one line and end in another the last result stands.
+ */
+export async function retest(subject: Subject, last: Result, root: URL): Promise<Result> {
+  const text = await Deno.readTextFile(new URL(subject.path, root));
+  const ranges = text.split("\n").flatMap((line, index) =>
+    last.survivors.some((survivor) => survivor.line === line.trim())
+      ? [`${subject.path}:${index + 1}-${index + 1}`]
+      : []
+  );
+  const file = await report(subject, ranges, root);
+  const statusOf = (survivor: Survivor): string | undefined => {
+    const same = file.mutants.filter((mutant) =>
+      JSON.stringify(survivorOf(mutant, file.source)) === JSON.stringify(survivor)
+    );
+    return same.find(({ status }) => status === "Survived")?.status ?? same[0]?.status;
+  };
+  const statuses = last.survivors.map(statusOf);
+  const count = (status: string) => statuses.filter((other) => other === status).length;
+  return {
+    ...last,
+    killed: last.killed + count("Killed"),
+    timeout: last.timeout + count("Timeout"),
+    survivors: last.survivors.filter((_, index) =>
+      statuses[index] !== "Killed" && statuses[index] !== "Timeout"
+    ),
+  };
+}
+
+/** Runs the mutants of some lines of a file. */
+async function report(
+  { name, path, tests }: Subject,
+  mutated: ReadonlyArray<string>,
+  root: URL,
+): Promise<FileReport> {
   const directory = await Deno.makeTempDir({ prefix: `amicis-mutation-${name}-` });
   const entry = "mutation.test.ts";
-  const source = await digestOf(new URL(path, root));
   const imports = tests.map((test) => `'import "./${test}";'`);
   try {
     const configuration = {
@@ -42,7 +90,7 @@ export async function mutate({ name, path, tests }: Subject, root: URL): Promise
           "TEST_FAIL_FAST=true TEST_QUICK_CLOCK=true " +
           `"${Deno.execPath()}" test --no-check --quiet --fail-fast -A ${entry}`,
       },
-      mutate: [path],
+      mutate: mutated,
       concurrency: 1,
       // A test that waits for what a mutant keeps from happening; generous, for busy machines.
       timeoutMS: 5_000,
@@ -66,31 +114,14 @@ export async function mutate({ name, path, tests }: Subject, root: URL): Promise
       stdin: "null",
     }).spawn().status;
     if (!success) throw new Error(`Stryker failed on ${path}`);
-    const report = Schema.decodeUnknownSync(Report)(
+    const { files } = Schema.decodeUnknownSync(Report)(
       await Deno.readTextFile(`${directory}/report.json`),
     );
-    return { source, ...countsOf(report.files[path]) };
+    // A file of types alone has nothing to mutate.
+    return files[path] ?? { source: "", mutants: [] };
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
-}
-
-function countsOf(
-  file: (typeof Report.Type)["files"][string] | undefined,
-): Omit<Result, "source"> {
-  // A file of types alone has nothing to mutate.
-  if (file === undefined) return { mutants: 0, killed: 0, timeout: 0, survivors: [] };
-  const count = (...statuses: ReadonlyArray<string>) =>
-    file.mutants.filter(({ status }) => statuses.includes(status)).length;
-  const survived = file.mutants.filter(({ status }) => ["Survived", "NoCoverage"].includes(status));
-  const killed = count("Killed");
-  const timeout = count("Timeout");
-  return {
-    mutants: killed + timeout + survived.length,
-    killed,
-    timeout,
-    survivors: survived.map((mutant) => survivorOf(mutant, file.source)),
-  };
 }
 
 function survivorOf({ mutatorName, replacement, location }: Mutant, text: string): Survivor {
