@@ -242,6 +242,15 @@ describe("AdaptiveLimit.measure()", () => {
       for (const end of others) assert.equal(yield* isSample(end), false, String(end));
     }));
 
+  it.effect("keeps its ceiling for as long as answers take what they always took", () =>
+    Effect.gen(function* () {
+      const { adaptive, calls } = yield* made;
+      for (let round = 0; round < 20; round++) {
+        yield* calls(5);
+        assert.equal(adaptive.current, 16, `${round}`);
+      }
+    }));
+
   it.effect("takes failures for answers that the caller classifies as such", () =>
     Effect.gen(function* () {
       const hand = new HandClock();
