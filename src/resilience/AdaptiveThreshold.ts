@@ -76,10 +76,10 @@ export const baselineRate = (rules: Rules, baseline: Baseline): number => {
   return failures / requests;
 };
 
-/** Requests × Kullback-Leibler divergence of the sample's rate from `rate`, in nats. */
+/** Requests × Kullback-Leibler divergence of the rate from `rate`, in nats; of some failures. */
 const divergence = ({ failures, requests }: Sample, rate: number): number => {
   const successes = requests - failures;
-  return (failures === 0 ? 0 : failures * Math.log(failures / (requests * rate))) +
+  return failures * Math.log(failures / (requests * rate)) +
     (successes === 0 ? 0 : successes * Math.log(successes / (requests * (1 - rate))));
 };
 

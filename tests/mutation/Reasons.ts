@@ -64,6 +64,18 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Skips the tidying of a registry that has room: the next insertion does it",
   },
   {
+    file: "AdaptiveThreshold",
+    line: "if (newest.failures * normal.requests <= normal.failures * newest.requests) return 0;",
+    replacement: "newest.failures * normal.requests < normal.failures * newest.requests",
+    why: "Of two samples of one rate the evidence is 0 also when it is computed",
+  },
+  {
+    file: "AdaptiveThreshold",
+    line: "evidenceOf(normal, newest) >= rules.evidence;",
+    replacement: "evidenceOf(normal, newest) > rules.evidence",
+    why: "Sums of logarithms do not meet a bound exactly",
+  },
+  {
     file: "BreakerChange",
     line: "const wouldBeOpen =",
     replacement: "true",

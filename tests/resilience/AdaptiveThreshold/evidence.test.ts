@@ -141,6 +141,14 @@ describe("AdaptiveThreshold", () => {
     assert.equal(rulesSeen.size, 3);
   });
 
+  it("judge() opens for no rate below what is normal, however telling it is", () => {
+    const noisy: Baseline = { successes: 750_000, failures: 250_000, index: 0 };
+    const lower = windowOf([[940, 60]]);
+    const quiet: Baseline = { successes: 1_000_000, failures: 0, index: 0 };
+    assert.equal(judge({ ...rules, floor: 0.05 }, noisy, lower, 0), null);
+    assert.notEqual(judge({ ...rules, floor: 0.05 }, quiet, lower, 0), null);
+  });
+
   it("slowTrip() counts the slow results of the window", () => {
     const window = windowOf([[5, 2], [3, 1]]);
     assert.deepEqual(slowTrip(rules, noBaseline, window, 0.25), {
