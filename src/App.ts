@@ -2,43 +2,48 @@
  * The one place where layers meet: the settings choose the backends, and the services are run on
  * them. Connections to MongoDB and Redis are shared by both services; all else they have for
  * themselves.
+ *
+ * Services and backends are loaded when they are chosen: a driver that the settings do not name
+ * takes no time at start. There in any case are the contracts, and what is embedded.
  */
 import { Effect, Layer, Option, type Redacted } from "effect";
-import * as HttpIdentityProvider from "./auth/IdentityProvider/Http.ts";
 import { TenantRepository } from "./auth/TenantRepository.ts";
-import * as MongoTenants from "./auth/TenantRepository/Mongo.ts";
 import { TokenCache } from "./auth/TokenCache.ts";
 import { parseTokenKeys } from "./auth/TokenKeys.ts";
-import * as RedisTokens from "./auth/TokenCache/Redis.ts";
-import * as AuthService from "./AuthService.ts";
 import type { AppConfig, ServiceName } from "./Config.ts";
-import { MongoConnection } from "./connections/Mongo.ts";
-import { RedisConnection } from "./connections/Redis.ts";
 import type { Embedded } from "./EmbeddedData.ts";
 import { RequestContext } from "./http/RequestContext.ts";
 import { headersOf } from "./http/TraceContext.ts";
 import { Fleet } from "./operations/Fleet.ts";
-import * as RedisFleet from "./operations/Fleet/Redis.ts";
 import type { Dependency } from "./operations/Health.ts";
 import { inService, type Logging } from "./operations/Logging.ts";
 import { StoreCache } from "./routing/StoreCache.ts";
-import { layerNear } from "./routing/StoreCache/Near.ts";
-import * as RedisStores from "./routing/StoreCache/Redis.ts";
 import { StoreRepository } from "./routing/StoreRepository.ts";
-import * as MongoStores from "./routing/StoreRepository/Mongo.ts";
-import * as RoutingService from "./RoutingService.ts";
 import { Dependencies, type Name } from "./Service.ts";
 
+/** A layer of a module that is loaded when the layer is built. */
+const lazy = <Module, ROut, E, RIn>(
+  module: () => Promise<Module>,
+  layer: (module: Module) => Layer.Layer<ROut, E, RIn>,
+): Layer.Layer<ROut, E, RIn> => Layer.unwrapEffect(Effect.map(Effect.promise(module), layer));
+
+const mongoConnection = () => import("./connections/Mongo.ts");
+const redisConnection = () => import("./connections/Redis.ts");
+
 const connectMongo = (settings: AppConfig, uri: Redacted.Redacted<string>) =>
-  MongoConnection.layer({
-    uri,
-    database: settings.mongodbDatabase,
-    timeout: settings.mongodbTimeout,
-    maxPoolSize: settings.mongodbMaxConcurrent,
-  });
+  lazy(mongoConnection, ({ MongoConnection }) =>
+    MongoConnection.layer({
+      uri,
+      database: settings.mongodbDatabase,
+      timeout: settings.mongodbTimeout,
+      maxPoolSize: settings.mongodbMaxConcurrent,
+    }));
 
 const connectRedis = (settings: AppConfig, url: Redacted.Redacted<string>) =>
-  RedisConnection.layer({ url, timeout: settings.redisTimeout });
+  lazy(
+    redisConnection,
+    ({ RedisConnection }) => RedisConnection.layer({ url, timeout: settings.redisTimeout }),
+  );
 
 /** What is embedded always answers. */
 const pingOf = (connection: Option.Option<Pick<Dependency, "ping">>): Dependency["ping"] =>
@@ -66,32 +71,47 @@ export const backends = (settings: AppConfig, data: Embedded) => {
 
   const stores = mongodb === undefined
     ? StoreRepository.layerMemory(data.stores)
-    : Layer.provide(MongoStores.layer, mongodb);
+    : lazy(() => import("./routing/StoreRepository/Mongo.ts"), ({ layer }) => layer)
+      .pipe(Layer.provide(mongodb));
   const tenants = mongodb === undefined
     ? TenantRepository.layerMemory(data.tenants)
-    : Layer.provide(MongoTenants.layer, mongodb);
+    : lazy(() => import("./auth/TenantRepository/Mongo.ts"), ({ layer }) => layer)
+      .pipe(Layer.provide(mongodb));
 
   const storeCache = redis === undefined
     ? StoreCache.layerMemory({ size: Math.max(1, settings.nearCacheSize) })
-    : layerNear({ size: settings.nearCacheSize }).pipe(
-      Layer.provide(RedisStores.layer),
+    : lazy(
+      () => import("./routing/StoreCache/Near.ts"),
+      ({ layerNear }) => layerNear({ size: settings.nearCacheSize }),
+    ).pipe(
+      Layer.provide(lazy(() => import("./routing/StoreCache/Redis.ts"), ({ layer }) => layer)),
       Layer.provide(redis),
     );
   const tokenCache = redis === undefined || tokenCacheKey === undefined
     ? TokenCache.layerMemory()
     : Layer.unwrapEffect(
-      Effect.map(parseTokenKeys(tokenCacheKey), (keys) => RedisTokens.layer({ keys })),
+      Effect.map(
+        parseTokenKeys(tokenCacheKey),
+        (keys) => lazy(() => import("./auth/TokenCache/Redis.ts"), ({ layer }) => layer({ keys })),
+      ),
     ).pipe(Layer.provide(redis));
 
   const fleet = (service: Name) =>
-    redis === undefined ? Fleet.layerMemory : Layer.provide(RedisFleet.layer({ service }), redis);
+    redis === undefined
+      ? Fleet.layerMemory
+      : lazy(() => import("./operations/Fleet/Redis.ts"), ({ layer }) => layer({ service }))
+        .pipe(Layer.provide(redis));
 
   const dependencies = Layer.effect(
     Dependencies,
     Effect.gen(function* () {
       const connections = {
-        mongodb: yield* Effect.serviceOption(MongoConnection),
-        redis: yield* Effect.serviceOption(RedisConnection),
+        mongodb: mongodb === undefined
+          ? Option.none()
+          : yield* Effect.serviceOption((yield* Effect.promise(mongoConnection)).MongoConnection),
+        redis: redis === undefined
+          ? Option.none()
+          : yield* Effect.serviceOption((yield* Effect.promise(redisConnection)).RedisConnection),
       };
       return [
         { name: "mongodb", ping: pingOf(connections.mongodb) },
@@ -114,29 +134,38 @@ const traceHeaders = Effect.withFiberRuntime<Readonly<Record<string, string>>>((
 });
 
 const routing = (settings: AppConfig, port: number, backends: Backends) =>
-  inService("routing")(RoutingService.run(settings, port)).pipe(provideWith(
-    Layer.mergeAll(
-      backends.stores,
-      backends.storeCache,
-      backends.dependencies,
-      backends.fleet("routing"),
+  Effect.promise(() => import("./RoutingService.ts")).pipe(
+    Effect.flatMap(({ run }) => run(settings, port)),
+    inService("routing"),
+    provideWith(
+      Layer.mergeAll(
+        backends.stores,
+        backends.storeCache,
+        backends.dependencies,
+        backends.fleet("routing"),
+      ),
     ),
-  ));
+  );
 
 const auth = (settings: AppConfig, port: number, backends: Backends) =>
-  inService("auth")(AuthService.run(settings, port)).pipe(provideWith(
-    Layer.mergeAll(
-      backends.tenants,
-      backends.tokenCache,
-      HttpIdentityProvider.layer({
-        allowInsecure: settings.allowInsecureTokenEndpoints,
-        timeout: settings.tokenExchangeTimeout,
-        traceHeaders,
-      }),
-      backends.dependencies,
-      backends.fleet("auth"),
+  Effect.promise(() => import("./AuthService.ts")).pipe(
+    Effect.flatMap(({ run }) => run(settings, port)),
+    inService("auth"),
+    provideWith(
+      Layer.mergeAll(
+        backends.tenants,
+        backends.tokenCache,
+        lazy(() => import("./auth/IdentityProvider/Http.ts"), ({ layer }) =>
+          layer({
+            allowInsecure: settings.allowInsecureTokenEndpoints,
+            timeout: settings.tokenExchangeTimeout,
+            traceHeaders,
+          })),
+        backends.dependencies,
+        backends.fleet("auth"),
+      ),
     ),
-  ));
+  );
 
 /**
  * Runs the chosen services until interrupted; both drain at the same time then. Fails only for what

@@ -13,7 +13,6 @@ import {
   type ServiceName,
   table,
 } from "./Config.ts";
-import { uriProblem } from "./connections/Mongo.ts";
 import { parseRedisUrl } from "./connections/RedisUrl.ts";
 import { retryPolicy } from "./Guards.ts";
 import * as CircuitBreaker from "./resilience/CircuitBreaker.ts";
@@ -42,6 +41,13 @@ const breakerProblems = (
 
 const isVerifying = (service: ServiceName): boolean => service !== "auth";
 
+/** The driver itself judges, and is loaded only to judge. */
+const mongodbProblems = (uri: Redacted.Redacted<string>): Effect.Effect<Problems> =>
+  Effect.map(Effect.promise(() => import("./connections/Mongo.ts")), ({ uriProblem }) => {
+    const problem = uriProblem(uri);
+    return problem === undefined ? [] : [`MONGODB_URI: ${problem}`];
+  });
+
 const rules = (settings: AppConfig, service: ServiceName): Problems => {
   const found: Array<string> = [];
   const { jwtSecret, jwtJwksUrl, mongodbUri, redisUrl, managementPort, tokenCacheKey } = settings;
@@ -58,10 +64,6 @@ const rules = (settings: AppConfig, service: ServiceName): Problems => {
     if (Either.isLeft(keys)) {
       found.push(...keys.left.problems.map((problem) => `TOKEN_CACHE_KEY ${problem}`));
     }
-  }
-  if (mongodbUri !== undefined) {
-    const problem = uriProblem(mongodbUri);
-    if (problem !== undefined) found.push(`MONGODB_URI: ${problem}`);
   }
   if (redisUrl !== undefined) {
     const address = parseRedisUrl(Redacted.value(redisUrl));
@@ -99,7 +101,12 @@ const broken = (settings: AppConfig, service: ServiceName): Effect.Effect<Proble
     // A fault of the common settings is every breaker's, and told once.
     const [common = [], ...particular] = found;
     const isOwn = (line: string) => !common.some((known) => line.endsWith(known));
-    return [...common, ...particular.flat().filter(isOwn), ...rules(settings, service)];
+    return [
+      ...common,
+      ...particular.flat().filter(isOwn),
+      ...settings.mongodbUri === undefined ? [] : yield* mongodbProblems(settings.mongodbUri),
+      ...rules(settings, service),
+    ];
   });
 
 /** The settings in this environment, or everything that is wrong with them. */

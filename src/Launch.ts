@@ -5,12 +5,9 @@
  * at once, with the code that the signal itself would have given.
  */
 import { Cause, Effect, Either, Layer, Redacted, type Scope } from "effect";
-import { SignJWT } from "jose";
-import * as App from "./App.ts";
 import { type Command, exitCode, parse, usage } from "./Cli.ts";
 import { type AppConfig, type ServiceName, serviceNames } from "./Config.ts";
 import * as ConfigCheck from "./ConfigCheck.ts";
-import { documents } from "./Documents.ts";
 import * as EmbeddedData from "./EmbeddedData.ts";
 import { isHealthy } from "./HealthCheck.ts";
 import { Logging } from "./operations/Logging.ts";
@@ -60,7 +57,10 @@ const obey = (command: Command, onSignals: () => void): Effect.Effect<number> =>
     case "Version":
       return show(version);
     case "Print":
-      return show(documents(command.what, command.service));
+      return Effect.flatMap(
+        Effect.promise(() => import("./Documents.ts")),
+        ({ documents }) => show(documents(command.what, command.service)),
+      );
     default:
       return withSettings(command, onSignals);
   }
@@ -157,6 +157,7 @@ const run = (
     const isDemo = ConfigCheck.needsDemoSecret(settings, service);
     const secured = isDemo ? { ...settings, jwtSecret: yield* ConfigCheck.demoSecret } : settings;
     if (isDemo) yield* Effect.promise(() => printDemoToken(secured, data));
+    const App = yield* Effect.promise(() => import("./App.ts"));
     yield* Effect.raceFirst(App.run(service, secured, App.backends(secured, data)), stop);
     return exitCode.ok;
   }).pipe(
@@ -231,6 +232,7 @@ const survive: Effect.Effect<void, never, Logging | Scope.Scope> = Effect.gen(fu
 
 /** To stderr and never into the log: good for 12 hours, for the first of the embedded tenants. */
 const printDemoToken = async (settings: AppConfig, data: EmbeddedData.Embedded): Promise<void> => {
+  const { SignJWT } = await import("jose");
   const tenantId = data.tenants[0]?.tenantId ?? data.stores[0]?.tenantId ?? "demo";
   const key = encoder.encode(Redacted.value(settings.jwtSecret ?? Redacted.make("")));
   const token = new SignJWT({ tenantId }).setProtectedHeader({ alg: "HS256" }).setSubject("demo")

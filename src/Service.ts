@@ -2,19 +2,18 @@
  * What both services are made of beside their own work: breakers, guards, metrics, health, status,
  * administration and the listener. Each service in the process has these for itself.
  */
-import { type HttpApi } from "@effect/platform";
 import { Context, Effect, Layer, type Redacted, type Scope } from "effect";
+import type { Described } from "./ApiDocument.ts";
 import type { AppConfig } from "./Config.ts";
 import { Guards } from "./Guards.ts";
 import * as ApiServer from "./http/ApiServer.ts";
 import type { Gate } from "./http/Gate.ts";
 import type { Implementation } from "./http/Handlers.ts";
 import { Lifecycle } from "./http/Lifecycle.ts";
-import { openApi } from "./http/OpenApi.ts";
 import * as Admin from "./operations/Admin.ts";
-import { AdminApi } from "./operations/Api.ts";
 import * as Events from "./operations/Events.ts";
 import type { Fleet } from "./operations/Fleet.ts";
+import type * as Operations from "./operations/Http.ts";
 import { type Dependency, Health } from "./operations/Health.ts";
 import { Logging } from "./operations/Logging.ts";
 import { Metrics, type MetricsOptions } from "./operations/Metrics.ts";
@@ -126,7 +125,7 @@ export const core = (settings: AppConfig, options: CoreOptions) => {
   );
 };
 
-export interface ServeOptions<R> {
+export interface ServeOptions<R> extends Described {
   readonly service: Name;
   readonly port: number;
   /** The service's own endpoints and the middleware they carry. */
@@ -134,30 +133,11 @@ export interface ServeOptions<R> {
   readonly gates: ReadonlyArray<Gate>;
   /** Health, metrics and status of this service. */
   readonly operations: (
-    options: { readonly openapi: string },
+    options: Operations.OperationsOptions,
   ) => Effect.Effect<Implementation<never>, RegistryFull, Core>;
-  readonly apis: ReadonlyArray<HttpApi.HttpApi.Any>;
-  readonly title: string;
-  readonly description: string;
   readonly unavailable: string;
   readonly isBreakerName: (name: string) => Effect.Effect<boolean>;
 }
-
-/** The OpenAPI document of a service; the administration is in it only when there is one. */
-export const document = (
-  { title, description, apis }: Pick<ServeOptions<never>, "title" | "description" | "apis">,
-  hasAdmin: boolean,
-): string =>
-  JSON.stringify(
-    openApi(hasAdmin ? [...apis, AdminApi] : apis, {
-      title,
-      version,
-      description,
-      license: { name: "MIT", identifier: "MIT" },
-    }),
-    null,
-    2,
-  );
 
 const administration = (
   token: Redacted.Redacted<string>,
@@ -182,9 +162,14 @@ export const serve = <R>(settings: AppConfig, options: ServeOptions<R>) =>
     const lifecycle = yield* Lifecycle;
     const { adminToken, managementPort } = settings;
 
-    const operations = yield* options.operations({
-      openapi: document(options, adminToken !== undefined),
-    });
+    // Made for whoever asks first: few do, and it takes longer than all else that is served.
+    const openapi = yield* Effect.cached(
+      Effect.map(
+        Effect.promise(() => import("./ApiDocument.ts")),
+        ({ apiDocument }) => apiDocument(options, adminToken !== undefined),
+      ),
+    );
+    const operations = yield* options.operations({ openapi });
     const admin = adminToken === undefined
       ? undefined
       : yield* administration(adminToken, { service, isBreakerName: options.isBreakerName });

@@ -13,11 +13,10 @@ import { Health, type Readiness } from "./Health.ts";
 import * as HealthReport from "./HealthReport.ts";
 import { contentType as metricsType, Metrics } from "./Metrics.ts";
 import { StatusFeed } from "./StatusFeed.ts";
-import * as StatusPage from "./StatusPage.ts";
 
 export interface OperationsOptions {
-  /** The OpenAPI document of the service, as JSON. */
-  readonly openapi: string;
+  /** The OpenAPI document of the service, as JSON; asked for at each request. */
+  readonly openapi: Effect.Effect<string>;
 }
 
 type Services = CircuitBreakers | Health | Metrics | StatusFeed;
@@ -67,12 +66,12 @@ const common = ({ openapi }: OperationsOptions) =>
       ready: () => readyAnswer(health),
       metrics: () =>
         Effect.map(metrics.page, (page) => Answer.bytes(page, metricsType, { headers: noStore })),
-      openapi: () => Effect.succeed(Answer.bytes(openapi, "application/json")),
+      openapi: () => Effect.map(openapi, (json) => Answer.bytes(json, "application/json")),
+      // Put together when the first viewer comes.
       status: () =>
-        Effect.succeed(
-          Answer.bytes(StatusPage.html, "text/html; charset=utf-8", {
-            headers: StatusPage.headers,
-          }),
+        Effect.map(
+          Effect.promise(() => import("./StatusPage.ts")),
+          ({ headers, html }) => Answer.bytes(html, "text/html; charset=utf-8", { headers }),
         ),
       statusEvents: () =>
         Effect.flatMap(feed.open, (stream) =>

@@ -1,12 +1,11 @@
 /**
  * One service's metrics in Prometheus text format: every family of the design, by its exact name.
  *
- * A registry of its own per service (never prom-client's global one), so that two services in one
- * process show each only its own. What can be read when a scrape asks (breakers, bulkheads, memory)
+ * Families of its own per service (never in prom-client's global registry), so that two services in
+ * one process show each only its own. What can be read when a scrape asks (breakers, bulkheads, memory)
  * costs nothing before; what must be counted is a plain field, resolved once per label set.
  */
 import { Context, Effect, Layer } from "effect";
-import { Registry } from "prom-client";
 import type { Occupancy } from "../resilience/Bulkhead.ts";
 import { CircuitBreakers } from "../resilience/CircuitBreakers.ts";
 import * as BreakerMetrics from "./BreakerMetrics.ts";
@@ -14,6 +13,7 @@ import * as Durations from "./Durations.ts";
 import {
   type Cell,
   counters,
+  Families,
   gauges,
   keyed,
   readCounter,
@@ -25,7 +25,7 @@ import * as ProcessMetrics from "./ProcessMetrics.ts";
 import type { Loss } from "./Telemetry.ts";
 
 /** The media type of {@link Metrics}' text. */
-export const contentType = Registry.PROMETHEUS_CONTENT_TYPE;
+export const contentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /** What is known beforehand; its series exist with 0 from the start. */
 export interface MetricsOptions {
@@ -130,15 +130,15 @@ interface RouteCells {
 
 const make = (options: MetricsOptions) => {
   const { service } = options;
-  const registry = new Registry();
-  ProcessMetrics.register(registry);
-  gauges(registry, "amicis_build_info", "The version that runs; always 1.", ["service", "version"])(
+  const families = new Families();
+  ProcessMetrics.register(families);
+  gauges(families, "amicis_build_info", "The version that runs; always 1.", ["service", "version"])(
     { service, version: options.version ?? "unknown" },
     () => 1,
   );
 
   const requests = counters(
-    registry,
+    families,
     "http_requests_total",
     "Requests answered.",
     ["service", "method", "route", "status"],
@@ -181,7 +181,7 @@ const make = (options: MetricsOptions) => {
   }
 
   const newCacheCell = counters(
-    registry,
+    families,
     "cache_requests_total",
     "Lookups by the cache they reached first and what it answered.",
     ["cache", "result"],
@@ -202,7 +202,7 @@ const make = (options: MetricsOptions) => {
   for (const { dependency, operation } of options.calls ?? []) calls(dependency)(operation);
 
   const newRetryCell = counters(
-    registry,
+    families,
     "retry_attempts_total",
     "Attempts beyond the first.",
     ["service", "operation"],
@@ -211,7 +211,7 @@ const make = (options: MetricsOptions) => {
   options.operations?.forEach(retries);
 
   const newFallbackCell = counters(
-    registry,
+    families,
     "fallbacks_total",
     "Requests that got a fallback in place of the real answer.",
     ["service", "operation", "fallback"],
@@ -222,14 +222,14 @@ const make = (options: MetricsOptions) => {
   for (const { operation, fallback } of options.fallbacks ?? []) fallbacks(operation)(fallback);
 
   const newInFlight = gauges(
-    registry,
+    families,
     "bulkhead_in_flight",
     "Calls running inside the bulkhead.",
     ["service", "dependency"],
   );
   /** Children are never taken off: what a bulkhead has refused it has, and counters never go back. */
   const newRefused = sums(
-    registry,
+    families,
     "bulkhead_rejections_total",
     "Calls refused because the bulkhead was full.",
     ["service", "dependency"],
@@ -240,7 +240,7 @@ const make = (options: MetricsOptions) => {
   });
 
   const rateLimited = counters(
-    registry,
+    families,
     "rate_limit_rejections_total",
     "Requests refused by the rate limit.",
     ["service"],
@@ -253,14 +253,14 @@ const make = (options: MetricsOptions) => {
     ["service", "dependency"],
   );
   const newThrottle = sums(
-    registry,
+    families,
     "throttle_rejections_total",
     "Calls refused because the dependency accepted too few of them.",
     ["service", "dependency"],
   );
 
   const newUp = gauges(
-    registry,
+    families,
     "dependency_up",
     "Whether the dependency answers pings: 1 yes, 0 no.",
     ["service", "dependency"],
@@ -269,7 +269,7 @@ const make = (options: MetricsOptions) => {
   const { logLinesDropped } = options;
   if (logLinesDropped !== undefined) {
     readCounter(
-      registry,
+      families,
       "log_lines_dropped_total",
       "Log lines lost because the reader of standard output was slow or gone.",
       logLinesDropped,
@@ -279,7 +279,7 @@ const make = (options: MetricsOptions) => {
   const { telemetryDropped } = options;
   if (telemetryDropped !== undefined) {
     readCounters(
-      registry,
+      families,
       "telemetry_dropped_total",
       "Spans and log records that a receiver of telemetry did not get.",
       ["exporter", "signal"],
@@ -292,7 +292,7 @@ const make = (options: MetricsOptions) => {
   }
 
   return {
-    text: async () => await registry.metrics() + requestDurations.text() + callDurations.text(),
+    text: async () => await families.text() + requestDurations.text() + callDurations.text(),
     request: (method: string, route: string, status: number, durationMs: number): void => {
       const cells = cellsOf(method, route);
       const cell = cells.statuses.get(status) ?? statusCell(method, route, cells, status);
@@ -321,7 +321,7 @@ const make = (options: MetricsOptions) => {
       newRamp({ service, dependency }, rejections),
     throttle: (dependency: string, rejections: () => number) =>
       newThrottle({ service, dependency }, rejections),
-    optional: OptionalFamilies.make(registry, service),
+    optional: OptionalFamilies.make(families, service),
     dependencyUp: (dependency: string, isUp: () => boolean) =>
       newUp({ service, dependency }, () => isUp() ? 1 : 0),
   };

@@ -2,9 +2,8 @@
  * Metric families of what is off unless a setting turns it on: adaptive limits, hedges and recovery
  * probes. Each family comes to the page with its first child, so that what is off does not show.
  */
-import type { Registry } from "prom-client";
 import type { Result } from "../resilience/Hedge.ts";
-import { counters, gauges, keyed } from "./MetricFamilies.ts";
+import { counters, type Families, gauges, keyed } from "./MetricFamilies.ts";
 
 export interface OptionalFamilies {
   /** Shows the adaptive limit of a bulkhead; answers what takes it off again. */
@@ -21,10 +20,10 @@ const once = <A>(make: () => A): () => A => {
   return () => (made ??= { value: make() }).value;
 };
 
-export const make = (registry: Registry, service: string): OptionalFamilies => {
+export const make = (families: Families, service: string): OptionalFamilies => {
   const newLimit = once(() =>
     gauges(
-      registry,
+      families,
       "bulkhead_limit",
       "Calls that the adaptive limit lets run now.",
       ["service", "dependency"],
@@ -32,7 +31,7 @@ export const make = (registry: Registry, service: string): OptionalFamilies => {
   );
   const newHedge = once(() =>
     counters(
-      registry,
+      families,
       "hedged_calls_total",
       "Calls that outlasted the percentile, by what a second attempt did.",
       ["service", "operation", "result"],
@@ -40,7 +39,7 @@ export const make = (registry: Registry, service: string): OptionalFamilies => {
   );
   const newProbe = once(() =>
     counters(
-      registry,
+      families,
       "recovery_probes_total",
       "Background probes of dependencies whose breaker was open.",
       ["service", "dependency", "result"],

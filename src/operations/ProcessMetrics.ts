@@ -5,13 +5,12 @@
  * `/proc`, which a service with a narrow permission list may not.
  */
 import process from "node:process";
-import type { Registry } from "prom-client";
-import { gauges, readCounter } from "./MetricFamilies.ts";
+import { type Families, gauges, readCounter } from "./MetricFamilies.ts";
 
-/** Adds the families to the registry; all are read when a scrape asks. */
-export const register = (registry: Registry): void => {
+/** Declares the families; all are read when a scrape asks. */
+export const register = (families: Families): void => {
   readCounter(
-    registry,
+    families,
     "process_cpu_seconds_total",
     "Total user and system CPU time spent in seconds.",
     () => {
@@ -20,7 +19,7 @@ export const register = (registry: Registry): void => {
     },
   );
   const gauge = (name: string, help: string, read: () => number) =>
-    gauges(registry, name, help, [])({}, read);
+    gauges(families, name, help, [])({}, read);
   gauge(
     "process_start_time_seconds",
     "Start time of the process since unix epoch in seconds.",

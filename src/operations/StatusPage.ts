@@ -1,5 +1,5 @@
 /**
- * The status page as one document: the parts under `StatusPage/` put together at start.
+ * The status page as one document: the parts under `StatusPage/` put together when this is loaded.
  *
  * It loads nothing from elsewhere, and its policy names its own script and style by their hashes, so
  * that nothing that might slip into the page could run. The script's modules become one by leaving

@@ -96,7 +96,7 @@ export const start = (
       const log = yield* Logging;
       const lifecycle = yield* Lifecycle;
       const handlers = service === "routing" ? Http.routing : Http.auth;
-      const operations = yield* handlers({ openapi: '{"openapi":"3.1.0"}' });
+      const operations = yield* handlers({ openapi: Effect.succeed('{"openapi":"3.1.0"}') });
       const admin = yield* Admin.make({
         service,
         isBreakerName: (name) => Effect.succeed(names.includes(name)),
