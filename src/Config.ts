@@ -5,8 +5,19 @@
  * environment, and only the names declared here are asked for, so the compiled binary can be given
  * exactly these. The README's table is `table`, and a test keeps it so.
  */
-import { Config, type ConfigError, ConfigProvider } from "effect";
-import { declare, names, note, optional, read, type Row, rows } from "./Config/Declaration.ts";
+import { Either } from "effect";
+import {
+  all,
+  declare,
+  names,
+  note,
+  optional,
+  read,
+  type Row,
+  rows,
+  type Setting,
+  type ValueOf,
+} from "./Config/Declaration.ts";
 import {
   decimal,
   duration,
@@ -28,7 +39,7 @@ import { telemetry } from "./Config/TelemetrySettings.ts";
 import type { Settings as BreakerSettings } from "./resilience/CircuitBreaker.ts";
 
 export { duration } from "./Config/SettingText.ts";
-export type { Row } from "./Config/Declaration.ts";
+export type { Get, Row } from "./Config/Declaration.ts";
 
 // ---- breakers -----------------------------------------------------------------------------------
 
@@ -101,18 +112,16 @@ const breakerFields = [
 
 type BreakerField = Extract<keyof BreakerSettings, typeof breakerFields[number][1]>;
 
-const breaker = (prefix: string): Config.Config<Partial<BreakerSettings>> => {
-  const fields: Partial<Record<BreakerField, Config.Config<unknown>>> = {};
+const breaker = (prefix: string): Setting<Partial<BreakerSettings>> => {
+  const fields: Partial<Record<BreakerField, Setting<unknown>>> = {};
   for (const [name, field, parse, fallback, description] of breakerFields) {
     if (prefix === "") note(`BREAKER_${name}`, fallback, description);
-    fields[field] = Config.withDefault(
-      read<unknown>(`${prefix}BREAKER_${name}`, parse),
-      undefined,
-    );
+    fields[field] = read<unknown, undefined>(`${prefix}BREAKER_${name}`, parse, undefined);
   }
   // Each field's reader gives that field's type: the table above pairs them.
-  const all = Config.all(fields as { [K in BreakerField]: Config.Config<unknown> });
-  return Config.map(all, (given) => dropUndefined(given as Given<BreakerSettings>));
+  const given = all(fields as { [K in BreakerField]: Setting<unknown> });
+  return (get) =>
+    Either.map(given(get), (values) => dropUndefined(values as Given<BreakerSettings>));
 };
 
 const dropUndefined = <A extends object>(given: Given<A>): Partial<A> =>
@@ -129,8 +138,11 @@ export type ServiceName = typeof serviceNames[number];
 
 const port = whole(0, 65_535);
 
-/** The settings as the services use them. Secrets are `Redacted`; durations are Effect's. */
-export const config = Config.all({
+/**
+ * The settings as the services use them, or every problem of the configuration, one line each:
+ * `NAME must be …`. Secrets are `Redacted`; durations are Effect's.
+ */
+export const config = all({
   service: optional("SERVICE", oneOf(...serviceNames), "", "Service to run when no flag names one"),
   host: declare("HOST", text, "0.0.0.0", "Address to listen on"),
   port: optional("PORT", port, "3000 auth, 8080 routing", "Port of the one service"),
@@ -313,7 +325,7 @@ export const config = Config.all({
   probeIntervals: probeIntervals(),
 });
 
-export type AppConfig = Config.Config.Success<typeof config>;
+export type AppConfig = ValueOf<typeof config>;
 
 note(
   "{MONGODB,REDIS,TOKEN_EXCHANGE,JWKS}_BREAKER_…",
@@ -326,26 +338,3 @@ export const table: ReadonlyArray<Row> = rows;
 
 /** Every environment variable that is ever read: the binary's `--allow-env` list. */
 export const environmentNames: ReadonlyArray<string> = names;
-
-/** The declared names as given; empty values are left out. */
-export const fromEnvironment = (
-  get: (name: string) => string | undefined,
-): ConfigProvider.ConfigProvider => {
-  const found = new Map<string, string>();
-  for (const name of names) {
-    const value = get(name)?.trim();
-    if (value !== undefined && value !== "") found.set(name, value);
-  }
-  return ConfigProvider.fromMap(found);
-};
-
-/** Every problem of a configuration, one line each: `NAME must be …`. */
-export const problems = (error: ConfigError.ConfigError): ReadonlyArray<string> => {
-  switch (error._op) {
-    case "And":
-    case "Or":
-      return [...problems(error.left), ...problems(error.right)];
-    default:
-      return [`${error.path.join(".")} ${error.message}`];
-  }
-};

@@ -8,8 +8,7 @@ import {
   type AppConfig,
   config,
   environmentNames,
-  fromEnvironment,
-  problems,
+  type Get,
   type ServiceName,
   table,
 } from "./Config.ts";
@@ -82,11 +81,6 @@ const rules = (settings: AppConfig, service: ServiceName): Problems => {
   return found;
 };
 
-type Get = (name: string) => string | undefined;
-
-const read = (get: Get): Effect.Effect<AppConfig, Problems> =>
-  config.pipe(Effect.withConfigProvider(fromEnvironment(get)), Effect.mapError(problems));
-
 /** What is wrong with settings that can be read. */
 const broken = (settings: AppConfig, service: ServiceName): Effect.Effect<Problems> =>
   Effect.gen(function* () {
@@ -111,17 +105,17 @@ const broken = (settings: AppConfig, service: ServiceName): Effect.Effect<Proble
 
 /** The settings in this environment, or everything that is wrong with them. */
 export const load = (service: ServiceName, get: Get): Effect.Effect<AppConfig, Problems> =>
-  Effect.matchEffect(read(get), {
-    onSuccess: (settings) =>
+  Either.match(config(get), {
+    onRight: (settings) =>
       Effect.flatMap(
         broken(settings, service),
         (found) => found.length === 0 ? Effect.succeed(settings) : Effect.fail(found),
       ),
-    onFailure: (unreadable) => {
+    onLeft: (unreadable) => {
       // The rest is judged without what cannot be read, so that one start shows every problem.
       const names = new Set(unreadable.map((line) => line.split(" ", 1)[0] ?? ""));
       const isAbout = (line: string) => line.split(/[^A-Z0-9_]+/).some((word) => names.has(word));
-      return read((name) => names.has(name) ? undefined : get(name)).pipe(
+      return config((name) => names.has(name) ? undefined : get(name)).pipe(
         Effect.flatMap((settings) => broken(settings, service)),
         Effect.orElseSucceed((): Problems => []),
         Effect.flatMap((found) =>
@@ -155,7 +149,7 @@ const withoutCredentials = (text: string): string =>
   text.replace(/(:\/\/)[^/?#]*@/g, "$1<redacted>@");
 
 /** The settings as `--check` prints them: one line a variable that is set or has a default. */
-export const report = (get: (name: string) => string | undefined): ReadonlyArray<string> => {
+export const report = (get: Get): ReadonlyArray<string> => {
   const defaults = new Map(table.map((row) => [row.name, row.default]));
   return environmentNames.flatMap((name) => {
     const given = get(name)?.trim() ?? "";

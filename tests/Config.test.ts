@@ -1,26 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "@std/testing/bdd";
-import { Duration, Effect, Either, Redacted } from "effect";
-import {
-  type AppConfig,
-  config,
-  environmentNames,
-  fromEnvironment,
-  problems,
-} from "../src/Config.ts";
+import { Duration, Either, Redacted } from "effect";
+import { type AppConfig, config, environmentNames } from "../src/Config.ts";
 import { settingsTable } from "./support/settingsTable.ts";
 
 const load = (environment: Readonly<Record<string, string>>): Either.Either<
   AppConfig,
   ReadonlyArray<string>
-> =>
-  Effect.runSync(
-    config.pipe(
-      Effect.withConfigProvider(fromEnvironment((name) => environment[name])),
-      Effect.mapError(problems),
-      Effect.either,
-    ),
-  );
+> => config((name) => environment[name]);
 
 const loaded = (environment: Readonly<Record<string, string>>): AppConfig =>
   Either.getOrThrowWith(load(environment), (lines) => new Error(lines.join("\n")));
@@ -235,7 +222,7 @@ describe("config", () => {
 
   it("config asks for no variable that is not declared", () => {
     const asked: Array<string> = [];
-    fromEnvironment((name) => {
+    config((name) => {
       asked.push(name);
       return undefined;
     });

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { Duration, Effect, Either, Redacted } from "effect";
 import { serverOf } from "../src/CallSpans.ts";
-import { config, fromEnvironment } from "../src/Config.ts";
+import { config } from "../src/Config.ts";
 import { telemetryOptions } from "../src/TelemetryOptions.ts";
 import { describe, it } from "./support/it.ts";
 
 const optionsOf = (env: Readonly<Record<string, string>>, service: "auth" | "all" = "auth") =>
   Effect.map(
-    Effect.withConfigProvider(config, fromEnvironment((name) => env[name])),
+    config((name) => env[name]),
     (settings) => telemetryOptions(settings, service, "pod-1"),
   );
 

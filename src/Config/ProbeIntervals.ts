@@ -2,34 +2,28 @@
  * How often the dependency of an open breaker is asked for a sign of life: one setting for all, and
  * one for each kind of breaker, which may also be `off` where the common one is not.
  */
-import { Config, type Duration } from "effect";
-import { note, read } from "./Declaration.ts";
+import { Either } from "effect";
+import { all, type Get, note, read } from "./Declaration.ts";
 import { nullable, positiveDuration } from "./SettingText.ts";
 
 const name = "BREAKER_PROBE_INTERVAL";
 const parse = nullable(positiveDuration);
 
-const interval = (prefix: string): Config.Config<Duration.Duration | null | undefined> =>
-  Config.withDefault(read(`${prefix}${name}`, parse), undefined);
+const interval = (prefix: string) => read(`${prefix}${name}`, parse, undefined);
 
 /** The interval of each kind of breaker; `null` where there is no probing. */
 export const probeIntervals = () => {
   note(name, "off", "Mean time between two background probes of an open breaker's dependency");
-  return Config.map(
-    Config.all({
-      common: interval(""),
-      mongodb: interval("MONGODB_"),
-      redis: interval("REDIS_"),
-      tokenExchange: interval("TOKEN_EXCHANGE_"),
-      jwks: interval("JWKS_"),
-    }),
-    (
-      { common = null, mongodb = common, redis = common, tokenExchange = common, jwks = common },
-    ) => ({
-      mongodb,
-      redis,
-      "token-exchange": tokenExchange,
-      jwks,
-    }),
-  );
+  const given = all({
+    common: interval(""),
+    mongodb: interval("MONGODB_"),
+    redis: interval("REDIS_"),
+    tokenExchange: interval("TOKEN_EXCHANGE_"),
+    jwks: interval("JWKS_"),
+  });
+  return (get: Get) =>
+    Either.map(given(get), ({ common = null, ...own }) => {
+      const { mongodb = common, redis = common, tokenExchange = common, jwks = common } = own;
+      return { mongodb, redis, "token-exchange": tokenExchange, jwks };
+    });
 };

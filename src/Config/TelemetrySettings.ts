@@ -2,8 +2,8 @@
  * The settings of traces: OpenTelemetry's own variables, as far as they mean something here, and the
  * connection string of Application Insights. Times are whole milliseconds, as that standard has it.
  */
-import { Config, Either } from "effect";
-import { declare, optional } from "./Declaration.ts";
+import { Either } from "effect";
+import { all, declare, optional } from "./Declaration.ts";
 import { decimal, flag, oneOf, secret, text, urlOf, whole } from "./SettingText.ts";
 
 /** The longest that a timer can wait. */
@@ -11,7 +11,7 @@ const millis = whole(1, 2 ** 31 - 1);
 
 /** Declares them. */
 export const telemetry = () =>
-  Config.all({
+  all({
     sdkDisabled: declare("OTEL_SDK_DISABLED", flag, "false", "No traces, whatever else is set"),
     endpoint: optional(
       "OTEL_EXPORTER_OTLP_ENDPOINT",
