@@ -1,4 +1,4 @@
-/** The program before it is loaded: `main.ts` itself, beside modules that never finish loading. */
+/** The program before it is loaded: `main.ts` and `Start.ts` themselves, beside modules that never finish loading. */
 import assert from "node:assert/strict";
 import { afterAll, beforeAll, describe, it } from "./support/it.ts";
 
@@ -7,7 +7,9 @@ describe("main", () => {
 
   beforeAll(async () => {
     folder = await Deno.makeTempDir({ prefix: "amicis-main-" });
-    await Deno.copyFile(new URL("../src/main.ts", import.meta.url), `${folder}/main.ts`);
+    for (const name of ["main.ts", "Start.ts"]) {
+      await Deno.copyFile(new URL(`../src/${name}`, import.meta.url), `${folder}/${name}`);
+    }
     await Deno.writeTextFile(
       `${folder}/Launch.ts`,
       `console.log("loading");

@@ -52,7 +52,8 @@ const DRIVERS = ["mongodb", "ioredis"];
 
 /** Files at the top of src that see more than a room does. */
 const TOP_LEVEL: Readonly<Record<string, ReadonlyArray<string>>> = {
-  main: ["Launch"],
+  main: ["Launch", "Start"],
+  Start: ["Launch"],
   Launch: [
     "App",
     "Cli",
