@@ -4,7 +4,7 @@
  * A first SIGTERM or SIGINT drains and stops within `SHUTDOWN_GRACE`; a second one ends the process
  * at once, with the code that the signal itself would have given.
  */
-import { Cause, Effect, Either, Layer, Redacted, type Scope } from "effect";
+import { Cause, Effect, Either, Layer, type Scope } from "effect";
 import { type Command, exitCode, parse, usage } from "./Cli.ts";
 import { type AppConfig, type ServiceName, serviceNames } from "./Config.ts";
 import * as ConfigCheck from "./ConfigCheck.ts";
@@ -156,7 +156,12 @@ const run = (
     onSignals();
     const isDemo = ConfigCheck.needsDemoSecret(settings, service);
     const secured = isDemo ? { ...settings, jwtSecret: yield* ConfigCheck.demoSecret } : settings;
-    if (isDemo) yield* Effect.promise(() => printDemoToken(secured, data));
+    if (isDemo) {
+      const { demoToken } = yield* Effect.promise(() => import("./DemoToken.ts"));
+      const line = yield* Effect.promise(() => demoToken(secured, data));
+      // Never into the log.
+      print(line, Deno.stderr);
+    }
     const App = yield* Effect.promise(() => import("./App.ts"));
     yield* Effect.raceFirst(App.run(service, secured, App.backends(secured, data)), stop);
     return exitCode.ok;
@@ -229,15 +234,3 @@ const survive: Effect.Effect<void, never, Logging | Scope.Scope> = Effect.gen(fu
       }),
   );
 });
-
-/** To stderr and never into the log: good for 12 hours, for the first of the embedded tenants. */
-const printDemoToken = async (settings: AppConfig, data: EmbeddedData.Embedded): Promise<void> => {
-  const { SignJWT } = await import("jose");
-  const tenantId = data.tenants[0]?.tenantId ?? data.stores[0]?.tenantId ?? "demo";
-  const key = encoder.encode(Redacted.value(settings.jwtSecret ?? Redacted.make("")));
-  const token = new SignJWT({ tenantId }).setProtectedHeader({ alg: "HS256" }).setSubject("demo")
-    .setIssuedAt().setExpirationTime("12h");
-  if (settings.jwtIssuer !== undefined) token.setIssuer(settings.jwtIssuer);
-  if (settings.jwtAudience !== undefined) token.setAudience(settings.jwtAudience);
-  print(`Demo token of tenant "${tenantId}": ${await token.sign(key)}`, Deno.stderr);
-};

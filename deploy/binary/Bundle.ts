@@ -2,9 +2,10 @@
  * The scripts that the binary holds, made from `src` by `deno bundle` (esbuild): the program, and one
  * for each driver. Bundling leaves out what nothing uses and what resolving and loading modules costs.
  */
+import { stop, transform } from "esbuild";
 
 /** Large packages that not every start needs: scripts of their own, which `require` finds by name. */
-const drivers = ["mongodb", "ioredis"];
+const drivers = ["mongodb", "ioredis", "prom-client"];
 
 /**
  * The text with `import { Effect } from "effect"` as `import * as Effect from "effect/Effect"`.
@@ -48,10 +49,16 @@ const run = async (directory: string, ...args: ReadonlyArray<string>): Promise<v
   if (!success) throw new Error(`Cannot bundle:\n${new TextDecoder().decode(stderr)}`);
 };
 
-/** Comments that name a module do it by its path on this machine; kept is what is below the cache. */
-const withoutPaths = async (path: string): Promise<void> => {
-  const text = await Deno.readTextFile(path);
-  await Deno.writeTextFile(path, text.replace(/^(\s*\/\/ )\S*\/npm\/[^/\s]+\//gm, "$1"));
+/**
+ * As the function that CommonJS makes of a module, without blanks but with all names: stack traces go
+ * by them. A script imports no modules, so drivers are not imported either.
+ */
+const shorten = async (path: string): Promise<void> => {
+  const text = (await Deno.readTextFile(path))
+    .replace(/\bimport\(("[\w-]+")\)/g, "Promise.resolve(require($1))");
+  const { code } = await transform(text, { minifyWhitespace: true, minifySyntax: true });
+  await stop();
+  await Deno.writeTextFile(path, `(function (module, exports, require) {${code}})`);
 };
 
 /** The files that a binary holds beside its main module. */
@@ -80,15 +87,10 @@ export const bundle = async (root: URL, directory: string): Promise<void> => {
   const external = drivers.map((name) => `--external=${name}`);
   const program = `${directory}/program.script`;
   await run(work, "--format=cjs", ...external, `--output=${program}`, "src/Launch.ts");
-  await withoutPaths(program);
-  const dynamic = /\bimport\(.*\)/.exec(await Deno.readTextFile(program));
-  // A script that is no module cannot import any.
-  if (dynamic !== null) throw new Error(`Not bundled: ${dynamic[0]}`);
+  await shorten(program);
   for (const name of drivers) {
     await Deno.writeTextFile(`${work}/${name}.ts`, `export * from "${name}";\n`);
-    const script = `${directory}/${name}.cjs`;
-    await run(work, "--format=cjs", `--output=${script}`, `${name}.ts`);
-    await withoutPaths(script);
+    await run(work, "--format=cjs", `--output=${directory}/${name}.cjs`, `${name}.ts`);
   }
   for (const name of ["main", "record"]) {
     await run(work, `--output=${directory}/${name}.js`, `deploy/binary/${name}.ts`);

@@ -7,6 +7,7 @@
  * Bytecode of another V8, or for other V8 flags, is refused by V8 itself; then all is compiled anew.
  */
 import { createRequire } from "node:module";
+import process from "node:process";
 import { Script } from "node:vm";
 import type * as Launch from "../../src/Launch.ts";
 
@@ -22,16 +23,30 @@ export interface Program {
 const requireFrom = (require: (id: string) => unknown) => (id: string): unknown =>
   require(id.startsWith("node:") ? id : beside(`${id}.cjs`));
 
+/**
+ * Effect asks at its load whether `process.stdout` is a terminal, for a logger that is not used here.
+ * To make that stream of Node's takes 5 ms, so there is none for that moment.
+ */
+const withoutStream = <A>(run: () => A): A => {
+  const stdout = Object.getOwnPropertyDescriptor(process, "stdout");
+  if (stdout === undefined) return run();
+  Object.defineProperty(process, "stdout", { value: undefined, configurable: true });
+  try {
+    return run();
+  } finally {
+    Object.defineProperty(process, "stdout", stdout);
+  }
+};
+
 /** Runs the script up to its exports; nothing is launched yet. */
 export const load = (bytecode: Uint8Array | undefined): Program => {
-  const source = Deno.readTextFileSync(beside("program.script"));
-  const script = new Script(`(function (module, exports, require) {${source}\n})`, {
+  const script = new Script(Deno.readTextFileSync(beside("program.script")), {
     filename: "amicis.js",
     ...(bytecode === undefined ? {} : { cachedData: bytecode }),
   });
   const module: { exports: Partial<typeof Launch> } = { exports: {} };
   const run = script.runInThisContext();
-  run(module, module.exports, requireFrom(createRequire(import.meta.url)));
+  withoutStream(() => run(module, module.exports, requireFrom(createRequire(import.meta.url))));
   const { launch } = module.exports;
   if (launch === undefined) throw new Error("The script does not export what launches it");
   return { launch, script };
