@@ -9,6 +9,7 @@ WORKDIR /build
 COPY deno.json deno.lock ./
 COPY src src
 COPY deploy/compile.ts deploy/compile.ts
+COPY deploy/binary deploy/binary
 RUN npx --yes deno@${DENO_VERSION} task compile
 
 # Run stage: glibc and libgcc, no shell, no package manager, an unprivileged user.
