@@ -3,6 +3,7 @@
  * for each driver. Bundling leaves out what nothing uses and what resolving and loading modules costs.
  */
 import { stop, transform } from "esbuild";
+import project from "../../deno.json" with { type: "json" };
 
 /** Large packages that not every start needs: scripts of their own, which `require` finds by name. */
 const drivers = ["mongodb", "ioredis", "prom-client"];
@@ -49,16 +50,22 @@ const run = async (directory: string, ...args: ReadonlyArray<string>): Promise<v
   if (!success) throw new Error(`Cannot bundle:\n${new TextDecoder().decode(stderr)}`);
 };
 
+/** One script of an entry and all that it needs; names in it say nothing of this machine's folders. */
+const bundled = async (work: string, ...args: ReadonlyArray<string>): Promise<string> => {
+  await run(work, "--format=cjs", "--output=bundled.js", ...args);
+  const text = await Deno.readTextFile(`${work}/bundled.js`);
+  return text.replace(/(\.\.\/)+\S*?\/npm\/[^/\s]+\//g, "");
+};
+
 /**
  * As the function that CommonJS makes of a module, without blanks but with all names: stack traces go
  * by them. A script imports no modules, so drivers are not imported either.
  */
-const shorten = async (path: string): Promise<void> => {
-  const text = (await Deno.readTextFile(path))
-    .replace(/\bimport\(("[\w-]+")\)/g, "Promise.resolve(require($1))");
+const wrapped = async (script: string): Promise<string> => {
+  const text = script.replace(/\bimport\(("[\w-]+")\)/g, "Promise.resolve(require($1))");
   const { code } = await transform(text, { minifyWhitespace: true, minifySyntax: true });
   await stop();
-  await Deno.writeTextFile(path, `(function (module, exports, require) {${code}})`);
+  return `(function (module, exports, require) {${code}})`;
 };
 
 /** The files that a binary holds beside its main module. */
@@ -70,12 +77,6 @@ export const scripts: ReadonlyArray<string> = [
 /** Where the recorded bytecode goes. */
 export const bytecode = "program.bytecode";
 
-/** What compiling reads of the project's settings: the runtime's own behaviour. */
-const settings = async (root: URL): Promise<string> => {
-  const { unstable } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  return JSON.stringify({ unstable });
-};
-
 /** Writes the scripts and the main modules `main.js` and `record.js` into an empty directory. */
 export const bundle = async (root: URL, directory: string): Promise<void> => {
   const work = `${directory}/work`;
@@ -85,16 +86,17 @@ export const bundle = async (root: URL, directory: string): Promise<void> => {
     await Deno.copyFile(new URL(name, root), `${work}/${name}`);
   }
   const external = drivers.map((name) => `--external=${name}`);
-  const program = `${directory}/program.script`;
-  await run(work, "--format=cjs", ...external, `--output=${program}`, "src/Launch.ts");
-  await shorten(program);
+  const program = await wrapped(await bundled(work, ...external, "src/Launch.ts"));
+  await Deno.writeTextFile(`${directory}/program.script`, program);
   for (const name of drivers) {
     await Deno.writeTextFile(`${work}/${name}.ts`, `export * from "${name}";\n`);
-    await run(work, "--format=cjs", `--output=${directory}/${name}.cjs`, `${name}.ts`);
+    await Deno.writeTextFile(`${directory}/${name}.cjs`, await bundled(work, `${name}.ts`));
   }
   for (const name of ["main", "record"]) {
     await run(work, `--output=${directory}/${name}.js`, `deploy/binary/${name}.ts`);
   }
-  await Deno.writeTextFile(`${directory}/deno.json`, await settings(root));
+  // The runtime's own behaviour is all that compiling takes from the project's settings.
+  const { unstable } = project;
+  await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ unstable }));
   await Deno.remove(work, { recursive: true });
 };
