@@ -5,8 +5,22 @@
 import { stop, transform } from "esbuild";
 import project from "../../deno.json" with { type: "json" };
 
-/** Large packages that not every start needs: scripts of their own, which `require` finds by name. */
-const drivers = ["mongodb", "ioredis", "prom-client"];
+/**
+ * Large packages that not every start needs: scripts of their own, which `require` finds by name, and
+ * those of their inner modules that are asked for, too.
+ */
+const drivers: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "mongodb": [],
+  "ioredis": ["built/DataHandler.js"],
+  "prom-client": [],
+};
+
+/** What a driver exports, and what each inner module does as an export that is named like it. */
+const exportsOf = (name: string, inner: ReadonlyArray<string>): string =>
+  [
+    `export * from "${name}";`,
+    ...inner.map((path) => `export { default as "${path}" } from "${name}/${path}";`),
+  ].join("\n");
 
 /**
  * The text with `import { Effect } from "effect"` as `import * as Effect from "effect/Effect"`.
@@ -71,25 +85,33 @@ const wrapped = async (script: string): Promise<string> => {
 /** The files that a binary holds beside its main module. */
 export const scripts: ReadonlyArray<string> = [
   "program.script",
-  ...drivers.map((name) => `${name}.cjs`),
+  ...Object.keys(drivers).map((name) => `${name}.cjs`),
 ];
 
 /** Where the recorded bytecode goes. */
 export const bytecode = "program.bytecode";
 
-/** Writes the scripts and the main modules `main.js` and `record.js` into an empty directory. */
-export const bundle = async (root: URL, directory: string): Promise<void> => {
+/**
+ * Writes the scripts and the main modules `main.js` and `record.js` into an empty directory. `front`:
+ * a module that needs no other, for the head of `main.js`.
+ */
+export const bundle = async (root: URL, directory: string, front?: string): Promise<void> => {
   const work = `${directory}/work`;
   await copy(new URL("src/", root), `${work}/src`);
   await copy(new URL("deploy/binary/", root), `${work}/deploy/binary`);
   for (const name of ["deno.json", "deno.lock"]) {
     await Deno.copyFile(new URL(name, root), `${work}/${name}`);
   }
-  const external = drivers.map((name) => `--external=${name}`);
+  if (front !== undefined) {
+    const main = `${work}/deploy/binary/main.ts`;
+    await Deno.copyFile(new URL(front, root), `${work}/deploy/binary/front.ts`);
+    await Deno.writeTextFile(main, `import "./front.ts";\n${await Deno.readTextFile(main)}`);
+  }
+  const external = Object.keys(drivers).map((name) => `--external=${name}`);
   const program = await wrapped(await bundled(work, ...external, "src/Launch.ts"));
   await Deno.writeTextFile(`${directory}/program.script`, program);
-  for (const name of drivers) {
-    await Deno.writeTextFile(`${work}/${name}.ts`, `export * from "${name}";\n`);
+  for (const [name, inner] of Object.entries(drivers)) {
+    await Deno.writeTextFile(`${work}/${name}.ts`, exportsOf(name, inner));
     await Deno.writeTextFile(`${directory}/${name}.cjs`, await bundled(work, `${name}.ts`));
   }
   for (const name of ["main", "record"]) {

@@ -20,8 +20,12 @@ export interface Program {
 }
 
 /** Drivers are scripts of their own, which are loaded when something asks for them. */
-const requireFrom = (require: (id: string) => unknown) => (id: string): unknown =>
-  require(id.startsWith("node:") ? id : beside(`${id}.cjs`));
+const requireFrom = (require: (id: string) => unknown) => (id: string): unknown => {
+  if (id.startsWith("node:")) return require(id);
+  const [name = id, ...inner] = id.split("/");
+  const driver = require(beside(`${name}.cjs`));
+  return inner.length === 0 ? driver : Reflect.get(Object(driver), inner.join("/"));
+};
 
 /**
  * Effect asks at its load whether `process.stdout` is a terminal, for a logger that is not used here.

@@ -27,9 +27,11 @@ export const endWith = (
   return error;
 };
 
-const { default: DataHandler } = driver.default;
+// The default export of a CommonJS module is inside of one more in Deno, and is not in the binary.
+const { default: exported } = driver;
+const DataHandler: unknown = "default" in exported ? exported.default : exported;
 
-if (!("shiftCommand" in DataHandler.prototype)) {
+if (typeof DataHandler !== "function" || !("shiftCommand" in DataHandler.prototype)) {
   throw new Error("This version of ioredis gives replies to commands in another way");
 }
 

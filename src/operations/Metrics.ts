@@ -247,7 +247,7 @@ const make = (options: MetricsOptions) => {
   )({ service });
 
   const newRamp = sums(
-    registry,
+    families,
     "ramp_rejections_total",
     "Calls refused because load comes back in steps after an outage.",
     ["service", "dependency"],

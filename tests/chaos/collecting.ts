@@ -1,6 +1,6 @@
 /**
- * The services as they are, but for one thing: at SIGUSR2 they collect their garbage and say on
- * standard error what they still hold, in bytes. Compiled with `--expose-gc` (see `Held.ts`).
+ * In front of the services in a binary that is compiled with `--expose-gc` (see `Held.ts`): at SIGUSR2
+ * they collect their garbage and say on standard error what they still hold, in bytes.
  */
 // deno-lint-ignore-file no-console -- standard output is the services' log
 
@@ -15,5 +15,3 @@ Deno.addSignalListener("SIGUSR2", () => {
     console.error(JSON.stringify({ held: { heapUsed, external } }));
   }, 0);
 });
-
-await import("../../src/main.ts");

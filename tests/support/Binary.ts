@@ -8,18 +8,18 @@ const repository = new URL("../../", import.meta.url).pathname;
 const provider = `${repository}../shared/tools/provide-denort`;
 
 /**
- * The path of the binary, or undefined where there is no denort to compile with. `entry`: a module
- * that stands in front of `src/main.ts`.
+ * The path of the binary, or undefined where there is no denort to compile with. `front`: a module
+ * that is run before the services are loaded.
  */
 export async function compileBinary(
-  entry?: string,
+  front?: string,
   ...v8Flags: ReadonlyArray<string>
 ): Promise<string | undefined> {
   const directory = await Deno.makeTempDir({ prefix: "amicis-binary-" });
   globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
   const path = `${directory}/amicis`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "compile", path, ...(entry === undefined ? [] : [entry, ...v8Flags])],
+    args: ["task", "--quiet", "compile", path, ...(front === undefined ? [] : [front, ...v8Flags])],
     cwd: repository,
     env: { ...await providedDenort(), NO_COLOR: "1" },
     stdout: "null",

@@ -91,16 +91,28 @@ describe("AdaptiveLimit.step() at the end of a window", () => {
     assert.deepEqual(many.latencies, Array.from({ length: 64 }, (_, index) => 16 + index));
   });
 
-  it("leads to a measurement when one is due, or after five windows at the floor", () => {
+  it("leads to a measurement when one is due, or after five windows at which the limit is low", () => {
     assert.equal(after(ten(10), { now: 59_999 }).measuring, false);
     assert.equal(after(ten(10), { now: 60_000 }).measuring, true);
-    let state: AdaptiveLimit.State = { ...usual, limit: 4 };
+    let state: AdaptiveLimit.State = { ...usual, limit: 30, limitThen: 64 };
     for (let window = 1; window <= 5; window++) {
-      state = after(ten(1_000), { state, now: state.since + 250, inFlight: 4 });
-      assert.deepEqual([state.atFloor, state.measuring], [window, window === 5]);
+      state = after(ten(10), { state, now: state.since + 250, inFlight: 14 });
+      assert.deepEqual([state.doubts, state.measuring], [window, window === 5]);
     }
-    assert.deepEqual(after(ten(1_000), { state: { ...usual, limit: 5, atFloor: 4 } }).atFloor, 5);
-    assert.equal(after(ten(10), { state: { ...usual, limit: 5, atFloor: 4 } }).atFloor, 0);
+  });
+
+  it("doubts while the limit is at the floor or at half of what it was when last measured", () => {
+    const doubts = (limit: number, limitThen: number) =>
+      after(ten(10), { state: { ...usual, limit, limitThen, doubts: 2 }, inFlight: 1 }).doubts;
+    assert.deepEqual([doubts(4.9, 4), doubts(5, 4)], [3, 0]);
+    assert.deepEqual([doubts(32, 64), doubts(33, 64)], [3, 0]);
+  });
+
+  it("is a measurement by itself when one is due and no more calls ran than in one", () => {
+    const due = { now: 60_000, state: { ...usual, limitThen: 40 } };
+    const quiet = after(ten(9), { ...due, inFlight: 16 });
+    assert.deepEqual([quiet.measuring, quiet.measured, quiet.limitThen], [false, 1, 64]);
+    assert.deepEqual(after(ten(9), { ...due, inFlight: 17 }).measuring, true);
   });
 });
 
@@ -109,22 +121,46 @@ describe("AdaptiveLimit.step() while it measures", () => {
     ...usual,
     measuring: true,
     measured: 3,
-    atFloor: 5,
+    limitThen: 50,
+    doubts: 5,
     busiest: 9,
   };
   const jitter = 0.75 + uniform(seed, 3) / 2;
 
-  it("takes the median of ten samples for the least latency, lower or higher, however soon", () => {
-    for (const latency of [9, 40]) {
-      assert.deepEqual(after(ten(latency), { state: measuring, now: 1_001 }), {
-        ...usual,
-        least: latency,
-        measured: 4,
-        measureAt: 1_001 + 30_000 * jitter,
-        since: 1_001,
-      });
+  const measured = {
+    ...usual,
+    measured: 4,
+    measureAt: 1_001 + 30_000 * jitter,
+    limitThen: 64,
+    since: 1_001,
+  };
+
+  it("takes the median of ten samples for the least latency, however soon", () => {
+    for (const latency of [9, 15]) {
+      const next = after(ten(latency), { state: measuring, now: 1_001 });
+      assert.deepEqual(next, { ...measured, least: latency });
     }
     assert.equal(after(ten(9).slice(1), { state: measuring }).measuring, true);
+  });
+
+  it("takes what is slower than tolerated for usual when a second measurement says so, too", () => {
+    const suspected = after(ten(40), { state: measuring, now: 1_001 });
+    const measureAt = 1_001 + 1_000 * jitter;
+    assert.deepEqual(suspected, { ...measured, measureAt, suspected: 40 });
+    const again = { state: { ...suspected, measuring: true }, now: measureAt, startedAt: 1_001 };
+    assert.deepEqual([after(ten(50), again).least, after(ten(50), again).suspected], [
+      40,
+      Infinity,
+    ]);
+    assert.deepEqual([after(ten(12), again).least, after(ten(12), again).suspected], [
+      12,
+      Infinity,
+    ]);
+  });
+
+  it("takes no sample that began before it", () => {
+    const state = after(ten(9), { state: measuring, startedAt: 999 });
+    assert.equal(state, measuring);
   });
 
   it("measures again in about a second after finding less than four fifths", () => {
