@@ -122,6 +122,21 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Counts epochs downwards, which spreads draws as evenly",
   },
   {
+    file: "Bulkhead",
+    line: "const waiter: Waiter = { isGranted: false, wake: undefined };",
+    why: "Gives all waiters one shape; both fields are read for their truth alone",
+  },
+  {
+    file: "Bulkhead",
+    line: "if (this.#waiters.size > 0) this.#handOn();",
+    why: "Spares a walk through nobody",
+  },
+  {
+    file: "Hedge",
+    line: 'Exit.isFailure(exit) && exit.cause._tag === "Fail" && isRefusal(exit.cause.error);',
+    why: "Says to the type checker what is always so: failures alone are asked, few have an error",
+  },
+  {
     file: "RecoveryProbe",
     line: '{ interval: "1 second", timeout: "1 second" }',
     why: "Never read: an interval is always given, if only as not a number",

@@ -97,8 +97,9 @@ const row = (name: string, result: Counts): string => {
 const code = (text: string): string =>
   `\`${(text === "" ? "(nothing)" : text).replaceAll("|", "\\|").replaceAll("`", "'")}\``;
 
-/** The tables of the page. */
-export function tables(results: Results): string {
+/** The tables of the page; `names` are all files that there are. */
+export function tables(results: Results, names: ReadonlyArray<string>): string {
+  const missing = names.filter((name) => results[name] === undefined);
   const withMutants = Object.entries(results).filter(([, { mutants }]) => mutants > 0);
   const survivors = withMutants.flatMap(([name, result]) =>
     result.survivors.map((survivor) => {
@@ -113,6 +114,7 @@ export function tables(results: Results): string {
     ...withMutants.map(([name, result]) => row(name, result)),
     row("**all**", totalOf(results)),
     "",
+    ...(missing.length === 0 ? [] : [`Not run yet: ${missing.join(", ")}.`, ""]),
     "| file | line | change | why no test can, or need, notice it |",
     "| --- | --- | --- | --- |",
     ...survivors,
@@ -122,12 +124,12 @@ export function tables(results: Results): string {
 const MARKED = /(<!-- mutation -->\n)[^]*(\n<!-- \/mutation -->)/;
 
 /** The page with its tables replaced. */
-export const pageWith = (text: string, results: Results): string =>
-  text.replace(MARKED, (_, start, end) => `${start}${tables(results)}${end}`);
+export const pageWith = (text: string, results: Results, names: ReadonlyArray<string>): string =>
+  text.replace(MARKED, (_, start, end) => `${start}${tables(results, names)}${end}`);
 
 /** Brings the page up to date. */
-export async function writePage(results: Results): Promise<void> {
-  await Deno.writeTextFile(page, pageWith(await Deno.readTextFile(page), results));
+export async function writePage(results: Results, names: ReadonlyArray<string>): Promise<void> {
+  await Deno.writeTextFile(page, pageWith(await Deno.readTextFile(page), results, names));
 }
 
 export const readPage = (): Promise<string> => Deno.readTextFile(page);

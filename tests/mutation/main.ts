@@ -48,7 +48,10 @@ const problems: Array<string> = [];
 for (const subject of subjects) {
   const result = await resultOf(subject);
   if (result === undefined) continue;
-  await writePage(await keepResults({ [subject.name]: result }));
+  await writePage(
+    await keepResults({ [subject.name]: result }),
+    subjects.map(({ name }) => name),
+  );
   problems.push(...problemsOf({ [subject.name]: result }));
 }
 for (const problem of problems) console.error(problem);

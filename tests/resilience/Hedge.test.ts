@@ -166,6 +166,26 @@ describe("Hedge.run()", () => {
       }
     }));
 
+  it.effect("learns how long a first attempt took beside a second one that failed", () =>
+    Effect.gen(function* () {
+      const { hedge, call } = yield* trained();
+      for (let count = 0; count < 5; count++) {
+        const both = hedge.run(call, slow("first", 500).call, broken("second"));
+        yield* Fiber.join(yield* runFor(both, 500));
+      }
+      assert.ok((hedge.unsafeDelay() ?? 0) >= 500);
+    }));
+
+  it.effect("remembers as many calls as it must have seen, however many these are", () =>
+    Effect.gen(function* () {
+      const hedge = yield* Hedge.make({ minimumCalls: 1_500 });
+      const call = { operation: "find", mayBegin: () => true };
+      yield* Effect.repeatN(hedge.run(call, Effect.void, Effect.never), 1_498);
+      assert.equal(hedge.unsafeDelay(), undefined);
+      yield* hedge.run(call, Effect.void, Effect.never);
+      assert.equal(hedge.unsafeDelay(), 10);
+    }));
+
   it.effect("begins no second attempt when it may not, and asks once", () =>
     Effect.gen(function* () {
       const { hedge, results } = yield* trained();
