@@ -226,6 +226,12 @@ const reasons: ReadonlyArray<Reason> = [
   },
   {
     file: "RollingWindow",
+    line: "past: past.length === 0 ? noBuckets : past,",
+    replacement: "false",
+    why: "Lets all windows without a past share one empty list",
+  },
+  {
+    file: "RollingWindow",
     line: "isCurrentEmpty && window.past.length === 0",
     why: "A shorter way to the same answer for a window that has nothing to lose",
   },
