@@ -123,7 +123,12 @@ export class Exchange implements Asked, Watched {
     if (resolve === undefined) return;
     this.#resolve = undefined;
     this.serving.inFlight.remove(this);
-    resolve(answer());
+    try {
+      resolve(answer());
+    } catch (defect) {
+      // Whatever is wrong with an answer, its caller must not wait for ever.
+      resolve(this.#answerDefect(Cause.die(defect)));
+    }
   }
 
   #work(): Effect.Effect<unknown, unknown, unknown> {

@@ -76,15 +76,18 @@ abstract class Base extends Effectable.Class<never, unknown> implements AnyProbl
     this.correlationId = options.correlationId;
   }
 
-  /** All but the id, written once: while a dependency is away many requests get the same problem. */
-  #opening = "";
+  /**
+   * All but the id, written once: while a dependency is away many requests get the same problem. Not
+   * a `#` field: within a span effect hands failures on as proxies, and those have none.
+   */
+  private opening = "";
 
   json(correlationId: string): string {
-    if (this.#opening === "") {
+    if (this.opening === "") {
       const { correlationId: _, ...rest } = wire(this, "");
-      this.#opening = JSON.stringify(rest).slice(0, -1);
+      this.opening = JSON.stringify(rest).slice(0, -1);
     }
-    return `${this.#opening},"correlationId":${JSON.stringify(correlationId)}}`;
+    return `${this.opening},"correlationId":${JSON.stringify(correlationId)}}`;
   }
 
   override commit(): Effect.Effect<never, unknown> {

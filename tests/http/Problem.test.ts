@@ -54,6 +54,12 @@ describe("problems", () => {
     }
   });
 
+  it("write their body also when they failed within a span", () => {
+    const problem = new Problem.ServiceUnavailable({ retryAfter: Duration.seconds(3) });
+    const failure = Effect.runSync(Effect.flip(Effect.withSpan(problem, "traced")));
+    assert.deepEqual(JSON.parse(failure.json("id")), Problem.wire(problem, "id"));
+  });
+
   it("fail with themselves when yielded", () => {
     const failure = Effect.runSync(Effect.flip(Effect.gen(function* () {
       return yield* new Problem.Forbidden();
