@@ -1,7 +1,5 @@
 /**
- * Compiles the services into one binary, `dist/amicis`, with no more rights than they use:
- * `deno task compile [OUTPUT [FRONT [V8_FLAG…]]]`, FRONT a module that is run before the services are
- * loaded.
+ * Compiles the services into one binary, `dist/amicis`, with no more rights than they use.
  *
  * What is compiled is not `src/main.ts` but scripts made from it (`binary/Bundle.ts`) and the bytecode
  * of a start (`binary/Program.ts`). Milliseconds from start to ready on embedded data, medians of runs
@@ -37,8 +35,6 @@ const permissions = [
   "--allow-sys=hostname,osRelease,cpus,networkInterfaces,uid,gid",
 ];
 
-const [output = "dist/amicis", front, ...moreFlags] = Deno.args;
-
 const v8Flags = [
   // A start leaves some 20 MB behind: with a megabyte of room at first, as is usual, that is a dozen
   // collections.
@@ -47,7 +43,6 @@ const v8Flags = [
   // when the heap has grown to four times what is live: under full load an instance was killed at
   // 512 MiB. Now it is twice; the time that goes into collecting is too little to be measured.
   "--heap-growing-percent=100",
-  ...moreFlags,
 ];
 
 /** Runs a program to its end; its standard error, or what it failed with. */
@@ -89,15 +84,15 @@ const compile = (
     directory,
   );
 
-const target = resolve(output);
+const output = resolve(Deno.args[0] ?? "dist/amicis");
 const directory = await Deno.makeTempDir({ prefix: "amicis-compile-" });
 try {
-  await bundle(new URL("../", import.meta.url), directory, front);
+  await bundle(new URL("../", import.meta.url), directory);
   const held = scripts.map((name) => `--include=${name}`);
   await compile(directory, "record.js", `${directory}/record`, [...held, "--allow-all"]);
   await run(`${directory}/record`, [`${directory}/${bytecode}`]);
-  await compile(directory, "main.js", target, [...held, `--include=${bytecode}`, ...permissions]);
-  const complaint = await run(target, ["--version"]);
+  await compile(directory, "main.js", output, [...held, `--include=${bytecode}`, ...permissions]);
+  const complaint = await run(output, ["--version"]);
   if (complaint !== "") throw new Error(complaint);
 } finally {
   await Deno.remove(directory, { recursive: true });

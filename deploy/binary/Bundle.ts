@@ -91,21 +91,13 @@ export const scripts: ReadonlyArray<string> = [
 /** Where the recorded bytecode goes. */
 export const bytecode = "program.bytecode";
 
-/**
- * Writes the scripts and the main modules `main.js` and `record.js` into an empty directory. `front`:
- * a module that needs no other, for the head of `main.js`.
- */
-export const bundle = async (root: URL, directory: string, front?: string): Promise<void> => {
+/** Writes the scripts and the main modules `main.js` and `record.js` into an empty directory. */
+export const bundle = async (root: URL, directory: string): Promise<void> => {
   const work = `${directory}/work`;
   await copy(new URL("src/", root), `${work}/src`);
   await copy(new URL("deploy/binary/", root), `${work}/deploy/binary`);
   for (const name of ["deno.json", "deno.lock"]) {
     await Deno.copyFile(new URL(name, root), `${work}/${name}`);
-  }
-  if (front !== undefined) {
-    const main = `${work}/deploy/binary/main.ts`;
-    await Deno.copyFile(new URL(front, root), `${work}/deploy/binary/front.ts`);
-    await Deno.writeTextFile(main, `import "./front.ts";\n${await Deno.readTextFile(main)}`);
   }
   const external = Object.keys(drivers).map((name) => `--external=${name}`);
   const program = await wrapped(await bundled(work, ...external, "src/Launch.ts"));

@@ -10,7 +10,7 @@ import type { TestBedOptions } from "./TestBed.ts";
 /** What a bed is given of the machine; it is taken back with `close`. */
 export interface Grounds {
   readonly abilities: ReadonlySet<Ability>;
-  readonly options: Omit<TestBedOptions, "binary" | "env">;
+  readonly options: Omit<TestBedOptions, "program" | "env">;
   readonly close: () => Promise<void>;
 }
 

@@ -31,8 +31,8 @@ export interface Launch {
 export const plainLaunch: Launch = { name: "plain" };
 
 export interface TestBedOptions {
-  /** Path of the compiled services. */
-  readonly binary: string;
+  /** The services: program and first arguments. */
+  readonly program: ReadonlyArray<string>;
   readonly network?: Network;
   /** Where the servers keep their files [the system's place for temporary ones]. */
   readonly disks?: Readonly<Record<"mongodb" | "redis", Disk>>;
@@ -140,7 +140,7 @@ export class TestBed implements AsyncDisposable {
     await this.#services?.stop();
     const { memoryLimit, network, proxies } = this;
     const prefix = launch.inMemoryLimit === true ? memoryLimit?.prefix ?? [] : [];
-    const program = launch.isFromSource === true ? fromSource : [this.#options.binary];
+    const program = launch.isFromSource === true ? fromSource : this.#options.program;
     const mongodb = `${network.nameOf("mongodb")}:${proxies.mongodb.port}`;
     this.#services = await Amicis.start({
       service: "all",

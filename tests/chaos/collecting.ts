@@ -1,6 +1,6 @@
 /**
- * In front of the services in a binary that is compiled with `--expose-gc` (see `Held.ts`): at SIGUSR2
- * they collect their garbage and say on standard error what they still hold, in bytes.
+ * The services as they are, but for one thing: at SIGUSR2 they collect their garbage and say on
+ * standard error what they still hold, in bytes. Run with `--expose-gc` (see `Held.ts`).
  */
 // deno-lint-ignore-file no-console -- standard output is the services' log
 
@@ -15,3 +15,5 @@ Deno.addSignalListener("SIGUSR2", () => {
     console.error(JSON.stringify({ held: { heapUsed, external } }));
   }, 0);
 });
+
+await import("../../src/main.ts");

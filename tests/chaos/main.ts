@@ -47,7 +47,7 @@ const main = async (): Promise<number> => {
   const breakOff = () => void grounds.close().finally(() => Deno.exit(130));
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, breakOff);
   try {
-    await using bed = await TestBed.start({ binary, ...grounds.options });
+    await using bed = await TestBed.start({ program: [binary], ...grounds.options });
     const report = await runFaults(bed, {
       faults: chosen,
       abilities: grounds.abilities,

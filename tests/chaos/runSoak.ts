@@ -6,7 +6,7 @@
  */
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
 import { faults } from "./Faults.ts";
-import { compileCollecting } from "./Held.ts";
+import { collecting } from "./Held.ts";
 import { soak, soakSummary } from "./Soak.ts";
 import { line } from "./Table.ts";
 import { TestBed } from "./TestBed.ts";
@@ -20,12 +20,7 @@ const chosen = faults.filter(({ needs = [], launch }) =>
 );
 
 const main = async (): Promise<number> => {
-  const binary = await compileCollecting();
-  if (binary === undefined) {
-    console.error("Cannot compile the services: denort cannot be had here");
-    return 1;
-  }
-  await using bed = await TestBed.start({ binary });
+  await using bed = await TestBed.start({ program: collecting });
   const report = await soak(bed, {
     faults: chosen,
     abilities: new Set(),

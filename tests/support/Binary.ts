@@ -7,19 +7,13 @@ const repository = new URL("../../", import.meta.url).pathname;
 /** Prints where a deno and a denort are that fit together, for places that cannot fetch them. */
 const provider = `${repository}../shared/tools/provide-denort`;
 
-/**
- * The path of the binary, or undefined where there is no denort to compile with. `front`: a module
- * that is run before the services are loaded.
- */
-export async function compileBinary(
-  front?: string,
-  ...v8Flags: ReadonlyArray<string>
-): Promise<string | undefined> {
+/** The path of the binary, or undefined where there is no denort to compile with. */
+export async function compileBinary(): Promise<string | undefined> {
   const directory = await Deno.makeTempDir({ prefix: "amicis-binary-" });
   globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
   const path = `${directory}/amicis`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "compile", path, ...(front === undefined ? [] : [front, ...v8Flags])],
+    args: ["task", "--quiet", "compile", path],
     cwd: repository,
     env: { ...await providedDenort(), NO_COLOR: "1" },
     stdout: "null",
