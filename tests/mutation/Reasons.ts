@@ -220,11 +220,6 @@ const reasons: ReadonlyArray<Reason> = [
       "Failures that are too many have been told of when the last of them came, not at a success",
   },
   {
-    file: "BreakerSettings",
-    line: "slow ?? Infinity",
-    why: "Says to the type checker what is always so: settings with a fault do not get here",
-  },
-  {
     file: "RollingWindow",
     line: "past: past.length === 0 ? noBuckets : past,",
     replacement: "false",
