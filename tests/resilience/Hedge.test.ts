@@ -321,6 +321,17 @@ describe("Guard.run() with a hedge", () => {
       assert.deepEqual(results, ["find refused"]);
     }));
 
+  it.effect("hedges no trial of a half-open breaker", () =>
+    Effect.gen(function* () {
+      const { guard, breaker, seen, call, results } = yield* guarded();
+      yield* breaker.control("open");
+      yield* breaker.control("auto");
+      const fiber = yield* runFor(guard.run("find", call), 1_000);
+      assert.equal(yield* Fiber.join(fiber), 1);
+      assert.deepEqual([breaker.unsafeState(), seen.attempts], ["half-open", 1]);
+      assert.deepEqual(results, ["find refused"]);
+    }));
+
   it.effect("hedges nothing when the bulkhead is full, and the first attempt goes on", () =>
     Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.make("mongodb", { maxConcurrent: 1 });

@@ -53,6 +53,7 @@ describe("Guard.run() outside of a fiber", () => {
       const calls: Array<readonly [string, number]> = [];
       const { breaker, guard } = yield* guarded({ onCall: (...call) => calls.push(call) });
       const { call, end } = waiting();
+      yield* TestClock.adjust("1 second");
       const seen = begun(guard.run(operation, call));
       yield* TestClock.adjust("7 millis");
       end(Exit.succeed("a"));
@@ -166,5 +167,12 @@ describe("Guard.run() outside of a fiber", () => {
       assert.equal(Duration.toSeconds(refusal.retryAfter), 30);
       assert.equal(traced.unsafeRefuse(), undefined);
       assert.equal((yield* breaker.snapshot).rejected, 1);
+    }));
+
+  it.effect("is run in a fiber like any other when it is begun in one", () =>
+    Effect.gen(function* () {
+      const { breaker, guard } = yield* guarded();
+      assert.equal(yield* guard.run(operation, Exit.succeed("a")), "a");
+      assert.equal((yield* breaker.totals).successes, 1);
     }));
 });
