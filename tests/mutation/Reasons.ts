@@ -132,6 +132,33 @@ const reasons: ReadonlyArray<Reason> = [
     why: "Spares a walk through nobody",
   },
   {
+    file: "Guard",
+    line: 'const isAnswer = cause._tag === "Fail" &&',
+    why: "Says to the type checker what is always so: no other cause has an error",
+  },
+  {
+    file: "Guard",
+    line: "const isCutOff =",
+    why: "Spares a limit that would be infinite",
+  },
+  {
+    file: "Guard",
+    line: "deadline !== Infinity && monotonicMillis(clockOf(fiber)) >= deadline",
+    replacement: "true",
+    why: "Spares reading the clock where there is no deadline to compare it with",
+  },
+  {
+    file: "Guard",
+    line: "++made",
+    replacement: "--made",
+    why: "The number is for spans, and a guard with these takes no attempt outside of a fiber",
+  },
+  {
+    file: "Guard",
+    line: "if (callOptions !== lastOptions) {",
+    why: "Keeps what was made of the last options; made anew it is the same",
+  },
+  {
     file: "Hedge",
     line: 'Exit.isFailure(exit) && exit.cause._tag === "Fail" && isRefusal(exit.cause.error);',
     why: "Says to the type checker what is always so: failures alone are asked, few have an error",

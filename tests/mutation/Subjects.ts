@@ -40,7 +40,7 @@ const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
     ...wholeBreaker,
   ],
   Bulkhead: ["Bulkhead", "AdaptiveLimit"],
-  Guard: ["Guard", "Guard/immediate", "Hedge", "AttemptSpan", "Throttle"],
+  Guard: ["Guard", "Guard/edges", "Guard/immediate", "Hedge", "AttemptSpan", "Throttle"],
   RollingWindow: ["RollingWindow", "CircuitBreaker/counting", "CircuitBreaker/tripping"],
   Breaker: ["Breaker", "CircuitBreaker/outcomes", ...wholeBreaker, "Guard/immediate"],
   BreakerChange: ["BreakerExplanation", ...wholeBreaker],
