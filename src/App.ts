@@ -133,9 +133,14 @@ const traceHeaders = Effect.withFiberRuntime<Readonly<Record<string, string>>>((
   return Effect.succeed(traceparent === undefined ? {} : { traceparent });
 });
 
-const routing = (settings: AppConfig, port: number, backends: Backends) =>
+const routing = (
+  settings: AppConfig,
+  port: number,
+  backends: Backends,
+  whenListening: Effect.Effect<void>,
+) =>
   Effect.promise(() => import("./RoutingService.ts")).pipe(
-    Effect.flatMap(({ run }) => run(settings, port)),
+    Effect.flatMap(({ run }) => run(settings, port, whenListening)),
     inService("routing"),
     provideWith(
       Layer.mergeAll(
@@ -170,20 +175,26 @@ const auth = (settings: AppConfig, port: number, backends: Backends) =>
 /**
  * Runs the chosen services until interrupted; both drain at the same time then. Fails only for what
  * no restart of a dependency can cure: a bad address, a port in use, illegal settings.
+ * `whenListening` is run once routing listens.
  */
-export const run = (service: ServiceName, settings: AppConfig, backends: Backends) =>
+export const run = (
+  service: ServiceName,
+  settings: AppConfig,
+  backends: Backends,
+  whenListening: Effect.Effect<void> = Effect.void,
+) =>
   Effect.gen(function* () {
     const memo = yield* Layer.makeMemoMap;
     const { port, authPort, routingPort } = settings;
     switch (service) {
       case "routing":
-        return yield* routing(settings, port ?? routingPort, backends)(memo);
+        return yield* routing(settings, port ?? routingPort, backends, whenListening)(memo);
       case "auth":
         return yield* auth(settings, port ?? authPort, backends)(memo);
       case "all":
         return yield* Effect.all([
           auth(settings, authPort, backends)(memo),
-          routing(settings, routingPort, backends)(memo),
+          routing(settings, routingPort, backends, whenListening)(memo),
         ], { concurrency: "unbounded", discard: true });
     }
   });

@@ -156,14 +156,10 @@ const run = (
     onSignals();
     const isDemo = ConfigCheck.needsDemoSecret(settings, service);
     const secured = isDemo ? { ...settings, jwtSecret: yield* ConfigCheck.demoSecret } : settings;
-    if (isDemo) {
-      const { demoToken } = yield* Effect.promise(() => import("./DemoToken.ts"));
-      const line = yield* Effect.promise(() => demoToken(secured, data));
-      // Never into the log.
-      print(line, Deno.stderr);
-    }
     const App = yield* Effect.promise(() => import("./App.ts"));
-    yield* Effect.raceFirst(App.run(service, secured, App.backends(secured, data)), stop);
+    const whenListening = isDemo ? tellDemoToken(secured, data) : Effect.void;
+    const app = App.run(service, secured, App.backends(secured, data), whenListening);
+    yield* Effect.raceFirst(app, stop);
     return exitCode.ok;
   }).pipe(
     Effect.scoped,
@@ -183,6 +179,13 @@ const run = (
       Layer.provideMerge(telemetry(settings, service), logging(service, settings)),
     ),
   );
+
+/** Never into the log. */
+const tellDemoToken = (settings: AppConfig, data: EmbeddedData.Embedded): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    const { demoToken } = await import("./DemoToken.ts");
+    print(await demoToken(settings, data), Deno.stderr);
+  });
 
 /** Ends with the first signal to stop; the process itself with the second. */
 const stopSignal: Effect.Effect<Effect.Effect<void>, never, Logging | Scope.Scope> = Effect.gen(

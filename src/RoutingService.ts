@@ -100,7 +100,7 @@ const verifier = (
 const shared = new Set(["mongodb", "redis", "jwks"]);
 
 /** Serves until it is interrupted; the backends come from the surroundings. */
-export const run = (settings: AppConfig, port: number) =>
+export const run = (settings: AppConfig, port: number, whenListening: Effect.Effect<void>) =>
   Effect.gen(function* () {
     const metrics = yield* Metrics;
     const limiter = yield* RateLimit.RateLimiter;
@@ -118,6 +118,7 @@ export const run = (settings: AppConfig, port: number) =>
       isBreakerName: (name) =>
         Effect.succeed(shared.has(name) && (name !== "jwks" || settings.jwtJwksUrl !== undefined)),
     });
+    yield* whenListening;
     return yield* Effect.never;
   }).pipe(
     Effect.scoped,

@@ -76,12 +76,12 @@ export class TokenVerifier extends Context.Tag("http/TokenVerifier")<TokenVerifi
         if (bytes.byteLength < minimumSecret) {
           return yield* new WeakSecret({ bytes: bytes.byteLength });
         }
-        const key = yield* Effect.promise(() =>
-          crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, [
+        // Made for the first token: to load WebCrypto takes 3 ms, which a start need not wait for.
+        const keys = yield* Effect.cached(Effect.promise(async () => [
+          await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, [
             "verify",
-          ])
-        );
-        const keys = Effect.succeed([key]);
+          ]),
+        ]));
         return { verify: verifier(options, ["HS256"], () => keys) };
       }),
     );

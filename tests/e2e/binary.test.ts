@@ -211,8 +211,10 @@ describe("binary", { ignore: binary === undefined }, () => {
 
     it("run on embedded data with a demo token, and answer their health checks", async () => {
       await using amicis = await start({ service: "all", env: { JWT_SECRET: "" } });
-      const token = /^Demo token of tenant "ikea": (\S+)$/m.exec(amicis.stderr)?.[1];
-      assert.ok(token !== undefined, amicis.stderr);
+      const line = /^Demo token of tenant "ikea": (\S+)$/m;
+      await eventually(() => line.test(amicis.stderr));
+      const token = line.exec(amicis.stderr)?.[1];
+      assert.ok(token !== undefined);
       assert.equal(amicis.stdout.includes(token), false, "not into the log");
       const headers = { authorization: `Bearer ${token}` };
       assert.equal((await amicis.ask("/api/v1/stores", { headers })).json.length, 3);
