@@ -7,7 +7,7 @@ import { needs } from "../../support/Tools.ts";
 import { Browser } from "./Browser.ts";
 
 /** What Chromium itself says of a connection that is lost on purpose. */
-const lost = /ERR_(?:CONNECTION|INCOMPLETE|EMPTY|NETWORK)|status of 503/;
+const lost = /ERR_(?:CONNECTION|INCOMPLETE|EMPTY|NETWORK|SOCKET)|status of 503/;
 
 describe("StatusPage reconnecting", needs("chromium"), () => {
   let browser: Browser;
