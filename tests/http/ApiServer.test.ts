@@ -123,6 +123,7 @@ describe("problems", () => {
         assert.match(line?.cause ?? "", /hunter2/);
       }
       assert.equal((yield* get(`${url}/undeclared`)).status, 500);
+      assert.equal((yield* get(`${url}/items/broken`)).status, 500);
       assert.equal((yield* get(`${url}/text`)).status, 200);
     }));
 });

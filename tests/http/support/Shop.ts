@@ -81,6 +81,11 @@ const handlers = (watch: Watch) =>
       quick: ({ urlParams }) => Effect.succeed({ id: urlParams.id }),
       one: ({ path }) => {
         if (path.id === "sold") return new Sold({ by: "ann" });
+        // No header can be sent like that.
+        if (path.id === "broken") {
+          const headers = { "x-broken": "hunter2\nhunter2" };
+          return Effect.zipRight(Effect.sleep(1), new Problem.NotFound({ headers }));
+        }
         if (path.id === "gone") return new Problem.NotFound({ error: "Item not found" });
         return Effect.succeed(
           Answer.of({ id: path.id, note: "one" }, { headers: { "x-cache": "HIT" } }),
