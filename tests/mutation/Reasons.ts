@@ -267,6 +267,107 @@ const reasons: ReadonlyArray<Reason> = [
     line: "year?.length === 2",
     why: "Says to the type checker what is always so: every form has this group",
   },
+  {
+    file: "Breaker",
+    line: "lastSingle[0] === listener",
+    why: "Lets breakers with the one same listener share a list",
+  },
+  {
+    file: "Breaker",
+    line: "const isMixed = ",
+    why: "The handler below has not run, so the fiber was interrupted: the first two always hold",
+  },
+  {
+    file: "Breaker",
+    line: "if (classify === classifyExit &&",
+    replacement: "false",
+    why: "A shorter way to the same answer for most calls",
+  },
+  {
+    file: "Breaker",
+    line: "if (this.#policy.step(state, ask, now + 1) === state)",
+    replacement: "false",
+    why: "A shorter way to the same answer for most calls: the longer one refuses them, too",
+  },
+  {
+    file: "Breaker",
+    line: "const isAdmitted = ",
+    replacement: "false",
+    why: "What is due has no time left to wait, so both ways say zero",
+  },
+  {
+    file: "Breaker",
+    line: "if (this.#listeners.length === 0) this.#listeners = ",
+    why: "Lets breakers with the one same listener share a list",
+  },
+  {
+    file: "Breaker",
+    line: "return this.#trouble?.lastRejection?.error;",
+    why: "Says to the type checker what is always so: the refusal before has just been kept",
+  },
+  {
+    file: "Breaker",
+    line: 'next._tag !== "half-open"',
+    replacement: "false",
+    why: "Says to the type checker what is always so: what admits and is not closed is half-open",
+  },
+  {
+    file: "Breaker",
+    line: 'this.#commit(clock, now, state, next, "admission");',
+    why: "A word that is compared with others only; any other one does as well",
+  },
+  {
+    file: "Breaker",
+    line: 'if (outcome === "failure") hints = ',
+    replacement: "true",
+    why: "Spares a look at what is used of failures only",
+  },
+  {
+    file: "Breaker",
+    line: 'if (outcome === "success" && this.#policy.countsRuns)',
+    why: "A shorter way to the same counts for most calls",
+  },
+  {
+    file: "Breaker",
+    line: 'if (state._tag !== "closed" || state.epoch !== admission.epoch)',
+    why: "A shorter way to the same counts for most calls",
+  },
+  {
+    file: "Breaker",
+    line: "if (index > this.#runIndex)",
+    why: "A run that becomes part of the state early changes nothing; time does not go back",
+  },
+  {
+    file: "Breaker",
+    line: 'if (this.#run === 0 || state._tag !== "closed")',
+    replacement: "false",
+    why: "Says to the type checker what is always so: only a closed state has a run",
+  },
+  {
+    file: "Breaker",
+    line: "if (state.epoch !== admission.epoch) return;",
+    replacement: "false",
+    why:
+      "A shorter way to the same answer: the step leaves a state to which a result does not belong",
+  },
+  {
+    file: "Breaker",
+    line: 'jitter: outcome === "failure" ||',
+    replacement: "true",
+    why: "Spares the making of a number that is used only where something opens",
+  },
+  {
+    file: "Breaker",
+    line: "if (this.#listeners.length === 0) return;",
+    replacement: "false",
+    why: "Spares the making of a change of which nobody is told",
+  },
+  {
+    file: "RateLimiter",
+    line: "const since = this.#from === undefined",
+    replacement: "false",
+    why: "Says to the type checker what is always so: no time since nothing is below any length",
+  },
 ];
 
 const fits = (reason: Reason, file: string, survivor: Survivor): boolean =>

@@ -41,6 +41,7 @@ const elsewhere: Readonly<Record<string, ReadonlyArray<string>>> = {
   ],
   Bulkhead: ["Bulkhead", "AdaptiveLimit"],
   Guard: ["Guard", "Guard/edges", "Guard/immediate", "Hedge", "AttemptSpan", "Throttle"],
+  Immediate: ["Immediate", "Guard/immediate"],
   RollingWindow: ["RollingWindow", "CircuitBreaker/counting", "CircuitBreaker/tripping"],
   Breaker: ["Breaker", "CircuitBreaker/outcomes", ...wholeBreaker, "Guard/immediate"],
   BreakerChange: ["BreakerExplanation", ...wholeBreaker],

@@ -1,6 +1,6 @@
 /** First steps without a fiber: when they are taken, and what is left of an effect afterwards. */
 import assert from "node:assert/strict";
-import { Effect, Exit, Fiber } from "effect";
+import { Cause, Effect, Exit, Fiber, FiberId } from "effect";
 import * as Immediate from "../../src/resilience/Immediate.ts";
 import { describe, it } from "../support/it.ts";
 
@@ -30,6 +30,38 @@ describe("resultOf()", () => {
   });
 });
 
+describe("canBegin()", () => {
+  it("is true for steps, waits and results, and for nothing that needs a fiber", () => {
+    const wait = new Immediate.Wait<number, never, never>((resume) => resume(Exit.succeed(1)));
+    const step = Immediate.suspend(() => Effect.sync(() => 1));
+    assert.deepEqual(
+      [step, wait, Exit.fail("it"), Effect.sync(() => 1)].map(Immediate.canBegin),
+      [true, true, true, false],
+    );
+  });
+});
+
+describe("isInterruption()", () => {
+  it("is true for interruption alone", () => {
+    const interrupt = Cause.interrupt(FiberId.none);
+    const exits = [
+      Exit.failCause(interrupt),
+      Exit.failCause(Cause.parallel(interrupt, Cause.fail("it"))),
+      Exit.fail("it"),
+      Exit.succeed(1),
+    ];
+    assert.deepEqual(exits.map(Immediate.isInterruption), [true, false, false, false]);
+  });
+});
+
+describe("flatMap()", () => {
+  it("goes on with a value, and lets a failure pass", () => {
+    const next = (value: number) => Exit.succeed(value + 1);
+    assert.deepEqual(Immediate.flatMap(Exit.succeed(1), next), Exit.succeed(2));
+    assert.deepEqual(Immediate.flatMap(Exit.fail("it"), next), Exit.fail("it"));
+  });
+});
+
 describe("match()", () => {
   const sides = {
     onSuccess: (value: number) => Exit.succeed(`got ${value}`),
@@ -55,6 +87,12 @@ describe("match()", () => {
         Immediate.match(Immediate.suspend(() => Exit.die("bug")), sides),
       );
       assert.deepEqual(exit, Exit.die("bug"));
+    }));
+
+  it.effect("handles the first of several failures", () =>
+    Effect.gen(function* () {
+      const both = Exit.failCause(Cause.sequential(Cause.fail("it"), Cause.fail("another")));
+      assert.equal(yield* Immediate.match(Immediate.suspend(() => both), sides), "lost it");
     }));
 });
 

@@ -234,6 +234,22 @@ describe("RateLimiter.following()", () => {
       assert.ok(Math.abs(count - quarter) < 6, String(count));
     }));
 
+  it.effect("takes what fails at the very end of the hold for an outage that begins anew", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make("mongodb", settings);
+      const times = { rampFor: "10 seconds", holdFor: "10 seconds" } as const;
+      const limiter = yield* RateLimiter.following(breaker, times);
+      yield* load(limiter, 200, 10);
+      yield* outage(breaker);
+      yield* recovery(breaker);
+      yield* load(limiter, 200, 20);
+      yield* outage(breaker);
+      yield* recovery(breaker);
+      // Half of the way; of a ramp twice as long it would be a quarter, with 65 calls.
+      yield* TestClock.adjust("5 seconds");
+      assert.ok((yield* admitted(limiter, 1_000)) > 90);
+    }));
+
   it.effect("keeps the earlier rate when a recovery fails", () =>
     Effect.gen(function* () {
       const breaker = yield* CircuitBreaker.make("mongodb", settings);

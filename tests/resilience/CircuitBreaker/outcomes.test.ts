@@ -205,6 +205,7 @@ describe("CircuitBreaker interruption", () => {
         yield* settle;
         yield* Fiber.interrupt(fiber);
         assert.equal((yield* breaker.totals).failures, before + 1);
+        if (!isTrial) assert.equal((yield* breaker.snapshot).counts.totalFailures, 1);
       }));
   }
 
