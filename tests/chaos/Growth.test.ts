@@ -6,12 +6,15 @@ import type { Held } from "./Held.ts";
 import type { Look } from "./Resources.ts";
 
 /** What is held at ten moments of 1,800 seconds. */
-const held = (heap: (hours: number, index: number) => number): ReadonlyArray<Held> =>
+const held = (
+  heap: (hours: number, index: number) => number,
+  memory: (hours: number, index: number) => number = () => 120,
+): ReadonlyArray<Held> =>
   Array.from({ length: 10 }, (_, index) => ({
     seconds: index * 200,
     heap: heap(index / 18, index),
     external: 20,
-    memory: 120,
+    memory: memory(index / 18, index),
   }));
 
 const looks = (more: (index: number) => Partial<Look>): ReadonlyArray<Look> =>
@@ -57,9 +60,17 @@ describe("heldGrowth()", () => {
     ]);
   });
 
+  it("tells of a process that goes on growing, not of one that has become larger once", () => {
+    const flat = () => 65;
+    assert.deepEqual(heldGrowth(held(flat, (_, index) => index < 4 ? 180 : 232)), []);
+    assert.deepEqual(heldGrowth(held(flat, (hours) => 180 + 100 * hours)), [
+      "memory grew by 22.2 MiB",
+    ]);
+  });
+
   it("does not judge by a few collections", () => {
-    assert.deepEqual(heldGrowth(held(() => 65).slice(0, 4)), [
-      "4 collections say nothing about growth",
+    assert.deepEqual(heldGrowth(held(() => 65).slice(0, 5)), [
+      "5 collections say nothing about growth",
     ]);
   });
 });

@@ -33,9 +33,17 @@ export const trendOf = (points: ReadonlyArray<readonly [number, number]>): Trend
   return { perHour: slope * 3_600, margin: quantile * error * 3_600 };
 };
 
+/**
+ * The measurements that a trend is taken from. A process keeps memory that its heap has once needed
+ * for the next time, so it rises in steps until the largest has come: whether it goes on rising, only
+ * the later half of the measurements can tell.
+ */
+const judged = (held: ReadonlyArray<Held>, measure: HeldMeasure): ReadonlyArray<Held> =>
+  measure === "memory" ? held.slice(Math.floor(held.length / 2)) : held;
+
 /** The trend of what is held, once warm. */
 export const heldTrend = (held: ReadonlyArray<Held>, measure: HeldMeasure): Trend =>
-  trendOf(held.map((one) => [one.seconds, one[measure]]));
+  trendOf(judged(held, measure).map((one) => [one.seconds, one[measure]]));
 
 /**
  * What may be held more at the end than after the warming up, in MiB: code that V8 compiles when it
@@ -44,15 +52,16 @@ export const heldTrend = (held: ReadonlyArray<Held>, measure: HeldMeasure): Tren
  */
 const allowed: Readonly<Record<HeldMeasure, number>> = { heap: 8, external: 4, memory: 16 };
 
-/** Fewer measurements say nothing about a trend. */
-const fewest = 5;
+/** Fewer measurements say nothing about a trend, nor does a half of fewer than twice three. */
+const fewest = 6;
 
 /** What is held and grows beyond chance and beyond what is allowed, in sentences. */
 export const heldGrowth = (held: ReadonlyArray<Held>): ReadonlyArray<string> => {
   if (held.length < fewest) return [`${held.length} collections say nothing about growth`];
-  const hours = ((held.at(-1)?.seconds ?? 0) - (held[0]?.seconds ?? 0)) / 3_600;
   return heldMeasures.flatMap((measure) => {
     const { perHour, margin } = heldTrend(held, measure);
+    const [first, last] = [judged(held, measure)[0], held.at(-1)];
+    const hours = ((last?.seconds ?? 0) - (first?.seconds ?? 0)) / 3_600;
     const growth = perHour * hours;
     return perHour <= margin || growth <= allowed[measure]
       ? []
