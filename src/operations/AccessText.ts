@@ -11,24 +11,26 @@ export interface AccessFields {
   readonly correlationId: string;
   /** A standard method or `OTHER`. */
   readonly method: string;
-  /** A declared path or `unmatched`. */
+  /** The route's pattern or `unmatched`, never the path with its values. */
   readonly route: string;
   readonly status: number;
   readonly durationMs: number;
 }
 
-/** `""`, `.001` … `.999`: thousandths as a decimal fraction, without zeros at the end. */
-const thousandths = Array.from(
-  { length: 1_000 },
-  (_, n) => n === 0 ? "" : `.${String(n).padStart(3, "0").replace(/0+$/, "")}`,
-);
+/** `""`, `.001` … `.999`: what {@link fractionOf} has given, each written when it is first needed. */
+const fractions: Array<string | undefined> = [];
+
+/** Thousandths as a decimal fraction, without zeros at the end. */
+const fractionOf = (thousandths: number): string =>
+  thousandths === 0 ? "" : `.${String(thousandths).padStart(3, "0").replace(/0+$/, "")}`;
 
 /** A duration in milliseconds, to the microsecond. */
 export const durationText = (millis: number): string => {
   const micros = Math.round(millis * 1_000);
   // Anything else is rare: no duration is negative, and none takes weeks.
   if (!(micros >= 0 && micros < 2 ** 31)) return String(micros / 1_000);
-  return `${Math.trunc(micros / 1_000)}${thousandths[micros % 1_000] ?? ""}`;
+  const rest = micros % 1_000;
+  return `${Math.trunc(micros / 1_000)}${fractions[rest] ??= fractionOf(rest)}`;
 };
 
 /** Writes lines, each with its instant in epoch milliseconds, without a line break. */

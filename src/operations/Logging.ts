@@ -24,7 +24,6 @@ import {
 import { RequestContext } from "../http/RequestContext.ts";
 import { type Fields, type Level, type LogRecord, toJson, toPretty } from "./LogLine.ts";
 import * as AccessText from "./AccessText.ts";
-import { durationText } from "./AccessText.ts";
 import * as LogWriter from "./LogWriter.ts";
 import { causeText, defectStack } from "./SafeText.ts";
 
@@ -46,14 +45,7 @@ export interface LoggingOptions {
 }
 
 /** The facts of one answered request. */
-export interface AccessLine {
-  readonly service: string;
-  readonly correlationId: string;
-  readonly method: string;
-  /** The route's pattern, never the path with its values. */
-  readonly route: string;
-  readonly status: number;
-  readonly durationMs: number;
+export interface AccessLine extends AccessText.AccessFields {
   /** The request's span, when requests are traced. */
   readonly span?: Tracer.AnySpan | null;
 }
@@ -167,7 +159,7 @@ const make = (options: LoggingOptions): Effect.Effect<Made, never, Scope.Scope> 
       const at = clock.unsafeCurrentTimeMillis();
       if (!isJson || sinks.size > 0) {
         const { service, correlationId, method, route, status } = line;
-        const durationMs = Number(durationText(line.durationMs));
+        const durationMs = Number(AccessText.durationText(line.durationMs));
         const span = line.span ?? undefined;
         const fields = Object.entries({ method, route, status, durationMs });
         write({ level: "info", at, msg: "Request", service, correlationId, span, fields });
