@@ -2,7 +2,7 @@
  * Mutation testing of `src/resilience`: `deno task mutate` changes every condition, number and
  * statement of it, one at a time, and says which changes no test notices. It takes the files that have
  * changed since their last result; `deno task mutate Retry Guard` takes these two, `--all` takes all,
- * which is about half an hour of one core, so no test runs this. `--survivors` runs again what has survived
+ * seconds to ten minutes each, so no test runs this. `--survivors` runs again what has survived
  * in files that are still the same, after their tests have become better. Results and the page in the
  * docs are brought up to date after each file; it ends with 1 when fewer than 90 % of a file's mutants
  * are noticed or a survivor has no reason in `Reasons.ts`.
