@@ -79,7 +79,7 @@ const make = ({ rps, burst, maxKeys = 10_000 }: Options, clock: Clock.Clock) => 
     return {
       allowed,
       limit: burst,
-      remaining: Math.max(0, Math.floor((capacity - used + 0.001) / interval)),
+      remaining: Math.min(Math.max(0, Math.floor((capacity - used + 0.001) / interval)), burst),
       resetSeconds: Math.ceil((used - 0.001) / 1000),
       retryAfter: allowed ? Duration.zero : Duration.millis(wait),
     };

@@ -35,10 +35,43 @@ export interface LogWriter {
   readonly dropped: () => number;
 }
 
-const encoder = new TextEncoder();
-
 /** So many characters are written without waiting for more. */
 const fullBatch = 131_072;
+
+const encoder = new TextEncoder();
+
+/**
+ * Lines become bytes in pieces of so many characters. Text that is put together is a tree in memory
+ * until it is used: a small one is still in the processor's cache then, and is garbage at once.
+ * Turning each batch into bytes as a whole was up to 4 µs a line, seven times as much.
+ */
+const piece = 2_048;
+
+/** Bytes of UTF-8 for one character (UTF-16 code unit) at most. */
+const maxBytes = 3;
+
+/** Bytes that are gathered; the memory is used again for the next batch. */
+class Batch {
+  #bytes = new Uint8Array(65_536);
+  #length = 0;
+
+  add(text: string): void {
+    const most = this.#length + text.length * maxBytes;
+    if (most > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(most, 2 * this.#bytes.length));
+      larger.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = larger;
+    }
+    this.#length += encoder.encodeInto(text, this.#bytes.subarray(this.#length)).written;
+  }
+
+  /** All of it, until the next `add`. */
+  take(): Uint8Array {
+    const taken = this.#bytes.subarray(0, this.#length);
+    this.#length = 0;
+    return taken;
+  }
+}
 
 /** A writer on the sink; call `flush` before the process ends. */
 export const make = (options: LogWriterOptions = {}): LogWriter => {
@@ -48,7 +81,13 @@ export const make = (options: LogWriterOptions = {}): LogWriter => {
   const batchMillis = options.batchMillis ?? 5;
   const flushMillis = options.flushMillis ?? 1_000;
   const dropNotice = options.dropNotice;
-  let pending = "";
+  let batch = new Batch();
+  /** The one that is on its way, else an empty one. */
+  let other = new Batch();
+  /** Lines that are not in the batch yet. */
+  let text = "";
+  /** Characters that wait, in the batch or not. */
+  let pending = 0;
   let pendingLines = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let draining: Promise<void> | undefined;
@@ -69,17 +108,25 @@ export const make = (options: LogWriterOptions = {}): LogWriter => {
     }
   };
 
+  const gather = (): void => {
+    batch.add(text);
+    text = "";
+  };
+
   /** Writes what waits now; what comes meanwhile is the next batch's. */
   const drain = async (): Promise<void> => {
-    if (pending === "") return;
+    if (pending === 0) return;
     const lost = dropNotice === undefined ? 0 : untold;
-    const text = lost > 0 && dropNotice !== undefined ? `${pending}${dropNotice(lost)}\n` : pending;
+    if (lost > 0 && dropNotice !== undefined) text += `${dropNotice(lost)}\n`;
+    gather();
+    const bytes = batch.take();
     const lines = pendingLines;
-    pending = "";
+    [batch, other] = [other, batch];
+    pending = 0;
     pendingLines = 0;
     untold -= lost;
     try {
-      await writeAll(encoder.encode(text));
+      await writeAll(bytes);
     } catch {
       // The reader is gone (a closed pipe). There is nowhere left to say so but the counter.
       untold += lost;
@@ -89,7 +136,7 @@ export const make = (options: LogWriterOptions = {}): LogWriter => {
 
   const schedule = (): void => {
     if (draining !== undefined || timer !== undefined) return;
-    timer = setTimeout(start, pending.length < fullBatch ? batchMillis : 0);
+    timer = setTimeout(start, pending < fullBatch ? batchMillis : 0);
   };
 
   const start = (): Promise<void> => {
@@ -98,23 +145,25 @@ export const make = (options: LogWriterOptions = {}): LogWriter => {
     return draining ??= drain().then(() => {
       draining = undefined;
       // Each write costs a thread's turn, so lines gather for the next one as for the first.
-      if (pending !== "") schedule();
+      if (pending > 0) schedule();
     });
   };
 
   const append = (line: string, urgent = false): void => {
-    if (pending.length + line.length >= (urgent ? capacity : ordinary)) {
+    if (pending + line.length >= (urgent ? capacity : ordinary)) {
       drop(1);
       return;
     }
-    pending += line;
-    pending += "\n";
+    text += line;
+    text += "\n";
+    pending += line.length + 1;
     pendingLines += 1;
+    if (text.length >= piece) gather();
     schedule();
   };
 
   const all = async (): Promise<void> => {
-    while (pending !== "" || draining !== undefined) await start();
+    while (pending > 0 || draining !== undefined) await start();
   };
 
   const flush = Effect.promise(async () => {

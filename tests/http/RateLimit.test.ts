@@ -39,6 +39,12 @@ describe("take()", () => {
       assert.equal((yield* take("a")).remaining, 2);
     }));
 
+  it.effect("says at most the burst is left, also at rates beyond its precision", () =>
+    Effect.gen(function* () {
+      const { take } = yield* limiter({ rps: 1_000_000_000, burst: 1_000 });
+      assert.equal((yield* take("a")).remaining, 1_000);
+    }));
+
   it.effect("counts every key for itself", () =>
     Effect.gen(function* () {
       const { take } = yield* limiter({ rps: 1, burst: 1 });

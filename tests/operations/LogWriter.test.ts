@@ -97,6 +97,23 @@ describe("LogWriter", () => {
     await eventually(() => writes.length === 1);
   });
 
+  it("append() keeps every character of batches larger than any before, in their order", async () => {
+    const { sink, writes, open } = gatedSink();
+    open();
+    const writer = LogWriter.make({ sink, batchMillis: 0 });
+    let expected = "";
+    for (const size of [2, 3_000, 90_000, 6, 150_000]) {
+      for (const letter of ["a", "é", "→", "😀"]) {
+        const line = letter.repeat(size / letter.length);
+        writer.append(line);
+        expected += `${line}\n`;
+      }
+      await Effect.runPromise(writer.flush);
+    }
+    assert.equal(writer.dropped(), 0);
+    assert.equal(writes.join(""), expected);
+  });
+
   it("append() writes on when a line came just as a batch ended", async () => {
     const writes: Array<string> = [];
     const writer = LogWriter.make({
