@@ -7,6 +7,7 @@
  * that made-up names can neither fill the memory nor push out a tenant.
  */
 import { Context, Data, Duration, Effect, Layer, Option } from "effect";
+import { RecentEntries } from "../http/RecentEntries.ts";
 import { fallbackUsed } from "../operations/Events.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
@@ -61,34 +62,6 @@ interface Copy {
   readonly freshUntil: number;
 }
 
-/** A map of at most `capacity` entries; when full, the one not used for longest goes. */
-class Recent<V> {
-  readonly #entries = new Map<string, V>();
-  constructor(readonly capacity: number) {}
-  get size(): number {
-    return this.#entries.size;
-  }
-  get(key: string): V | undefined {
-    const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    return value;
-  }
-  set(key: string, value: V): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    if (this.#entries.size <= this.capacity) return;
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest);
-      return;
-    }
-  }
-  delete(key: string): void {
-    this.#entries.delete(key);
-  }
-}
-
 const none = Effect.succeedNone;
 
 /** With a copy at hand one attempt is enough: nobody is kept waiting for a second one. */
@@ -103,9 +76,9 @@ const make = (options: Options) =>
     const freshFor = Duration.toMillis(options.freshFor ?? "60 seconds");
     const unknownFor = Duration.toMillis(options.unknownFor ?? "10 seconds");
     const capacity = options.capacity ?? 10_000;
-    const copies = new Recent<Copy>(capacity);
+    const copies = new RecentEntries<Copy>(capacity);
     /** Until when (monotonic milliseconds) a name counts as unknown. */
-    const unknown = new Recent<number>(capacity);
+    const unknown = new RecentEntries<number>(capacity);
 
     const monotonicNow = Effect.withFiberRuntime<number>((fiber) =>
       Effect.succeed(monotonicMillis(clockOf(fiber)))

@@ -4,9 +4,9 @@
  * A cache only keeps: what is fresh, stale or to be written is the use case's decision.
  */
 import { Context, Effect, Layer, Option } from "effect";
+import { RecentEntries } from "../http/RecentEntries.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import * as Immediate from "../resilience/Immediate.ts";
-import { RecentEntries } from "./RecentEntries.ts";
 import type { Store } from "./Store.ts";
 
 /** One remembered answer; instants are epoch milliseconds. Shared between callers: read only. */

@@ -2,7 +2,7 @@
  * What the near cache holds, and the rule that keeps it right: nothing is kept whose key changed, or
  * may have changed unnoticed, after the lookup that brought it set out. All of it is synchronous.
  */
-import { RecentEntries } from "../RecentEntries.ts";
+import { RecentEntries } from "../../http/RecentEntries.ts";
 import type { CachedStore } from "../StoreCache.ts";
 
 /** One lookup, or several at once, on the way to Redis for the same key. */

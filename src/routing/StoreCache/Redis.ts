@@ -8,8 +8,8 @@
  */
 import { Clock, Effect, Layer, Option } from "effect";
 import { RedisConnection } from "../../connections/Redis.ts";
+import { RecentEntries } from "../../http/RecentEntries.ts";
 import * as Immediate from "../../resilience/Immediate.ts";
-import { RecentEntries } from "../RecentEntries.ts";
 import type { Store } from "../Store.ts";
 import { type CachedStore, keyOf, StoreCache } from "../StoreCache.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RecentEntries } from "../../src/routing/RecentEntries.ts";
+import { RecentEntries } from "../../src/http/RecentEntries.ts";
 import { describe, it } from "../support/it.ts";
 
 const filled = (capacity: number, keys: ReadonlyArray<string>) => {
