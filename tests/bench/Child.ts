@@ -12,8 +12,8 @@ export interface ChildCommand {
   readonly env: Readonly<Record<string, string>>;
   /** Where its output goes. */
   readonly logFile: string;
-  /** A path that answers with 2xx as soon as the server works. */
-  readonly readyPath: string;
+  /** What it answers as soon as it works. */
+  readonly ready: { readonly path: string; readonly status: number };
 }
 
 const startLimit = 30_000;
@@ -34,7 +34,7 @@ export class Child {
 
   /** Starts the child and waits until it is ready. */
   static async start(options: ChildCommand): Promise<Child> {
-    const { name, command, env, logFile, readyPath } = options;
+    const { name, command, env, logFile, ready } = options;
     const port = freePort();
     const [program = "", ...args] = tied("sh", ["-c", 'exec "$@" >"$0" 2>&1', logFile, ...command]);
     const process = new Deno.Command(program, {
@@ -50,7 +50,7 @@ export class Child {
     process.status.then(() => isRunning = false);
     const deadline = performance.now() + startLimit;
     while (isRunning && performance.now() < deadline) {
-      if (await answers(`http://127.0.0.1:${port}${readyPath}`)) return child;
+      if (await statusOf(`http://127.0.0.1:${port}${ready.path}`) === ready.status) return child;
       await delay(20);
     }
     await child.stop();
@@ -98,12 +98,13 @@ export const residentBytes = (pid: number): number => {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? NaN) * 1024;
 };
 
-const answers = async (url: string): Promise<boolean> => {
+/** The status of an answer, or `undefined` when there is none. */
+const statusOf = async (url: string): Promise<number | undefined> => {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(1_000) });
     await response.body?.cancel();
-    return response.ok;
+    return response.status;
   } catch {
-    return false;
+    return undefined;
   }
 };

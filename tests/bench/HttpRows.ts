@@ -53,6 +53,18 @@ const pairs: ReadonlyArray<{
     peer: "bare",
   },
   {
+    id: "503/bare",
+    label: "Deno.serve with the same 503 ÷ bare Deno.serve",
+    ours: "bare, same 503",
+    peer: "bare",
+  },
+  {
+    id: "open/503",
+    label: "503 of an open breaker ÷ Deno.serve with the same 503",
+    ours: "routing, breaker open",
+    peer: "bare, same 503",
+  },
+  {
     id: "token/fastify",
     label: "token exchange from cache ÷ Fastify",
     ours: "auth",

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Redis } from "../support/servers/Redis.ts";
 import { TokenEndpoint } from "../support/servers/TokenEndpoint.ts";
-import { Child } from "./Child.ts";
+import { Child, type ChildCommand } from "./Child.ts";
 import { nodePath, peersDirectory } from "./Installation.ts";
 import * as Question from "./Question.ts";
 import type { Load } from "./Wrk.ts";
@@ -19,6 +19,7 @@ export const subjectNames = [
   "auth",
   "bare",
   "bare, same headers",
+  "bare, same 503",
   "bare + ioredis",
   "Fastify routing",
   "Fastify auth",
@@ -76,7 +77,7 @@ interface Scene {
     name: SubjectName,
     command: ReadonlyArray<string>,
     env: Readonly<Record<string, string>>,
-    readyPath?: string,
+    ready?: ChildCommand["ready"],
   ) => Promise<Child>;
 }
 
@@ -91,10 +92,10 @@ const setScene = async (cleanUp: CleanUp): Promise<Scene> => {
   await Deno.writeTextFile(dataFile, Question.dataFile(endpoint.url));
   return {
     redis,
-    launch: async (name, command, env, readyPath = "/health/ready") => {
+    launch: async (name, command, env, ready = readiness) => {
       const logFile = `${directory}/${name.replaceAll(/\W+/g, "-")}.log`;
       const whole = { ...inherited(), DATA_FILE: dataFile, ...env };
-      const child = await Child.start({ name, command, env: whole, logFile, readyPath });
+      const child = await Child.start({ name, command, env: whole, logFile, ready });
       cleanUp.push(() => child.stop());
       return child;
     },
@@ -118,6 +119,12 @@ const productSettings = {
   RATE_LIMIT_BURST: "1000000000",
 };
 
+/** Of the services and the peers. */
+const readiness = { path: "/health/ready", status: 200 };
+
+/** Of the bare servers, which have one answer for everything. */
+const bareReadiness = { path: "/", status: 200 };
+
 const denoRun = (file: string) => [
   ...[Deno.execPath(), "run", "-A", "--no-check"],
   fileURLToPath(new URL(file, import.meta.url)),
@@ -135,6 +142,48 @@ const routing = async (
     ...env,
   });
   return { name, child, load: await Question.routeQuestion(child.port) };
+};
+
+const withOpenBreaker = async (
+  scene: Scene,
+  name: SubjectName,
+  service: ReadonlyArray<string>,
+): Promise<Subject> => {
+  const { adminToken } = Question;
+  const subject = await routing(scene, name, service, { ADMIN_TOKEN: adminToken });
+  const answer = await Question.ask({
+    url: `http://127.0.0.1:${subject.child.port}/admin/breakers/mongodb`,
+    method: "POST",
+    headers: { authorization: `Bearer ${adminToken}`, "content-type": "application/json" },
+    body: JSON.stringify({ action: "open" }),
+  });
+  assert.ok(answer.ok, await answer.text());
+  return { ...subject, status: 503 };
+};
+
+/** Headers that the runtime adds by itself, and the one that is new with each request. */
+const ownHeaders = new Set(["date", "content-length", "vary", "x-correlation-id"]);
+
+/** In place of the product, which is stopped: a server that only has its headers, and says its body. */
+const floorOf = async (scene: Scene, product: Subject): Promise<Subject> => {
+  const { name, status, load } = product;
+  const answer = await Question.ask(load);
+  const { headers } = answer;
+  const body = await answer.text();
+  const id = headers.get("x-correlation-id") ?? "";
+  await product.child.stop();
+  const env = {
+    BODY: body.replace(id, "{id}"),
+    HEADERS: JSON.stringify([...headers].filter(([name]) => !ownHeaders.has(name))),
+    STATUS: String(status),
+  };
+  const child = await scene.launch(name, denoRun("bare/headers.ts"), env, { path: "/", status });
+  return {
+    name,
+    status,
+    child,
+    load: { ...load, url: load.url.replace(/:\d+/, `:${child.port}`) },
+  };
 };
 
 const fastify = async ({ launch, redis }: Scene, name: SubjectName, file: string) =>
@@ -163,20 +212,8 @@ const makers: Readonly<
     await untilHit(subject.load);
     return { ...subject, status: 200 };
   },
-  "routing, breaker open": async (scene, service) => {
-    const subject = await routing(scene, "routing, breaker open", service, {
-      ADMIN_TOKEN: Question.adminToken,
-    });
-    const { adminToken } = Question;
-    const answer = await Question.ask({
-      url: `http://127.0.0.1:${subject.child.port}/admin/breakers/mongodb`,
-      method: "POST",
-      headers: { authorization: `Bearer ${adminToken}`, "content-type": "application/json" },
-      body: JSON.stringify({ action: "open" }),
-    });
-    assert.ok(answer.ok, await answer.text());
-    return { ...subject, status: 503 };
-  },
+  "routing, breaker open": async (scene, service) =>
+    await withOpenBreaker(scene, "routing, breaker open", service),
   "auth": async ({ launch, redis }, service) => {
     const child = await launch("auth", [...service, "--service=auth"], {
       ...productSettings,
@@ -193,29 +230,21 @@ const makers: Readonly<
   },
   "bare": async ({ launch }) => {
     const command = denoRun("bare/serve.ts");
-    const child = await launch("bare", command, { BODY: Question.routeAnswer }, "/");
+    const child = await launch("bare", command, { BODY: Question.routeAnswer }, bareReadiness);
     return { name: "bare", child, load: { url: `http://127.0.0.1:${child.port}/` }, status: 200 };
   },
   "bare, same headers": async (scene, service) => {
     const name = "bare, same headers";
-    const { child: product, load: question } = await routing(scene, name, service, {});
-    const { headers } = await Question.ask(question);
-    await product.stop();
-    // The runtime's own, and the one that the server makes for each request.
-    const others = new Set(["date", "content-length", "vary", "x-correlation-id"]);
-    const sent = [...headers].filter(([name]) => !others.has(name));
-    const env = { BODY: Question.routeAnswer, HEADERS: JSON.stringify(sent) };
-    const child = await scene.launch(name, denoRun("bare/headers.ts"), env, "/");
-    const { url } = question;
-    const load = { ...question, url: url.replace(/:\d+/, `:${child.port}`) };
-    return { name, child, load, status: 200 };
+    return await floorOf(scene, { ...await routing(scene, name, service, {}), status: 200 });
   },
+  "bare, same 503": async (scene, service) =>
+    await floorOf(scene, await withOpenBreaker(scene, "bare, same 503", service)),
   "bare + ioredis": async ({ launch, redis }) => {
     const name = "bare + ioredis";
     const key = "bench:answer";
     await redis.command("SET", key, Question.routeAnswer);
     const env = { REDIS_URL: redis.url, KEY: key };
-    const child = await launch(name, denoRun("bare/redis.ts"), env, "/");
+    const child = await launch(name, denoRun("bare/redis.ts"), env, bareReadiness);
     return { name, child, load: { url: `http://127.0.0.1:${child.port}/` }, status: 200 };
   },
   "Fastify routing": async (scene) => {

@@ -70,6 +70,7 @@ const makeServer = (service) => {
     reply.header("x-correlation-id", request.id);
     reply.header("x-content-type-options", "nosniff");
     reply.header("access-control-allow-origin", "*");
+    reply.header("access-control-expose-headers", "x-correlation-id, x-cache, age, retry-after");
     done(null, payload);
   });
   server.addHook("onResponse", (request, reply, done) => {
