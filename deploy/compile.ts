@@ -18,6 +18,7 @@
 import { environmentNames } from "../src/Config.ts";
 import { resolve } from "node:path";
 import { bundle, bytecode, scripts } from "./binary/Bundle.ts";
+import { v8Flags } from "./binary/V8Flags.ts";
 
 const permissions = [
   // Every other variable a package asks for reads as unset instead of ending the process.
@@ -33,16 +34,6 @@ const permissions = [
   // The MongoDB handshake names the host's platform, and looks whether it is a container's: a check
   // of a file's access, for which the runtime asks who it is.
   "--allow-sys=hostname,osRelease,cpus,networkInterfaces,uid,gid",
-];
-
-const v8Flags = [
-  // A start leaves some 20 MB behind: with a megabyte of room at first, as is usual, that is a dozen
-  // collections.
-  "--min-semi-space-size=16",
-  // V8 believes that it has the machine's memory, not the container's, and collects old garbage only
-  // when the heap has grown to four times what is live: under full load an instance was killed at
-  // 512 MiB. Now it is twice; the time that goes into collecting is too little to be measured.
-  "--heap-growing-percent=100",
 ];
 
 /** Runs a program to its end; its standard error, or what it failed with. */

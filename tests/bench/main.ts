@@ -9,7 +9,7 @@
  *   --connections=N,M  connections of wrk [32,256]
  *   --only=http,start,micro,simulation   parts to run [all]
  *   --seeds=N          seeds of the simulation [100; 1 with --quick]
- *   --service=COMMAND  the command before `--service=…` [deno run -A src/main.ts]
+ *   --service=COMMAND  the command before `--service=…` [deno run -A src/main.ts, V8 as in the binary]
  *   --output=FILE      where the JSON goes [tests/bench/results/latest.json]
  *   --markdown         prints the rows with targets as a table in Markdown, too
  *   --check            exit 1 when a ratio or the simulation misses what it must reach
@@ -17,6 +17,7 @@
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { v8Flags } from "../../deploy/binary/V8Flags.ts";
 import { httpRows } from "./HttpRows.ts";
 import { installPeers, installPrograms, nodePath } from "./Installation.ts";
 import * as MicroRuns from "./MicroRuns.ts";
@@ -52,7 +53,7 @@ const connections = (values.connections ?? (quick ? "32" : "32,256")).split(",")
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const service = values.service?.split(" ") ??
-  [Deno.execPath(), "run", "-A", "--no-check", path("../../src/main.ts")];
+  [Deno.execPath(), "run", "-A", "--no-check", `--v8-flags=${v8Flags}`, path("../../src/main.ts")];
 const output = values.output ?? path("results/latest.json");
 
 const tell = (line: string) => console.error(line);
@@ -61,7 +62,7 @@ const http = async (): Promise<ReadonlyArray<Row>> => {
   await installPrograms("wrk", "redis-server");
   const running = await Subjects.start({ service });
   try {
-    const plan = { rounds, seconds, connections, warmUp: quick ? 0 : 3 };
+    const plan = { rounds, seconds, connections, warmUp: quick ? 0 : 6 };
     const results = await Rounds.run(running.subjects, plan, tell);
     return httpRows(results, connections);
   } finally {

@@ -11,6 +11,7 @@
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { v8Flags } from "../../deploy/binary/V8Flags.ts";
 import { installPeers, installPrograms } from "./Installation.ts";
 import { byPart, type Profile, type SelfTime, selfTimes } from "./CpuProfile.ts";
 import * as Subjects from "./Subjects.ts";
@@ -43,7 +44,7 @@ const seconds = Number(values.seconds);
 const directory = await Deno.makeTempDir({ prefix: "amicis-profile-" });
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const service = [
-  ...[Deno.execPath(), "run", "-A", "--no-check"],
+  ...[Deno.execPath(), "run", "-A", "--no-check", `--v8-flags=${v8Flags}`],
   ...["--cpu-prof", `--cpu-prof-dir=${directory}`, main],
 ];
 
