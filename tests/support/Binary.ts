@@ -28,7 +28,12 @@ export async function compileBinary(): Promise<string | undefined> {
 
 /** Variables that name a deno and a denort that fit together; none where they can be fetched. */
 export async function providedDenort(): Promise<Record<string, string>> {
-  if (Deno.env.has("DENORT_BIN")) return {};
+  if (Deno.env.has("DENORT_BIN")) {
+    return Object.fromEntries(["DENO_FOR_COMPILE", "DENORT_BIN"].flatMap((name) => {
+      const value = Deno.env.get(name);
+      return value === undefined ? [] : [[name, value]];
+    }));
+  }
   try {
     const { success, stdout } = await new Deno.Command(provider, { stderr: "null" }).output();
     if (!success) return {};
