@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { v8Flags } from "../../deploy/binary/V8Flags.ts";
 import { Redis } from "../support/servers/Redis.ts";
 import { TokenEndpoint } from "../support/servers/TokenEndpoint.ts";
 import { Child, type ChildCommand } from "./Child.ts";
@@ -110,6 +111,12 @@ const inherited = (): Record<string, string> => {
     return value === undefined ? [] : [[name, value]];
   }));
 };
+
+/** The services from source, with V8 as in the binary and these options of the runtime. */
+export const fromSource = (...options: ReadonlyArray<string>): ReadonlyArray<string> => [
+  ...[Deno.execPath(), "run", "-A", "--no-check", `--v8-flags=${v8Flags}`, ...options],
+  fileURLToPath(new URL("../../src/main.ts", import.meta.url)),
+];
 
 const productSettings = {
   HOST: "127.0.0.1",

@@ -17,7 +17,6 @@
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { v8Flags } from "../../deploy/binary/V8Flags.ts";
 import { httpRows } from "./HttpRows.ts";
 import { installPeers, installPrograms, nodePath } from "./Installation.ts";
 import * as MicroRuns from "./MicroRuns.ts";
@@ -52,8 +51,7 @@ const parts = new Set(values.only.split(","));
 const connections = (values.connections ?? (quick ? "32" : "32,256")).split(",").map(Number);
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const service = values.service?.split(" ") ??
-  [Deno.execPath(), "run", "-A", "--no-check", `--v8-flags=${v8Flags}`, path("../../src/main.ts")];
+const service = values.service?.split(" ") ?? Subjects.fromSource();
 const output = values.output ?? path("results/latest.json");
 
 const tell = (line: string) => console.error(line);

@@ -9,9 +9,7 @@
  *   --output=FILE      keeps the profile, for the browser's developer tools
  */
 // deno-lint-ignore-file no-console -- a command line tool speaks to its terminal
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { v8Flags } from "../../deploy/binary/V8Flags.ts";
 import { installPeers, installPrograms } from "./Installation.ts";
 import { byPart, type Profile, type SelfTime, selfTimes } from "./CpuProfile.ts";
 import * as Subjects from "./Subjects.ts";
@@ -42,11 +40,7 @@ const show = (times: ReadonlyArray<SelfTime>): void => {
 
 const seconds = Number(values.seconds);
 const directory = await Deno.makeTempDir({ prefix: "amicis-profile-" });
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
-const service = [
-  ...[Deno.execPath(), "run", "-A", "--no-check", `--v8-flags=${v8Flags}`],
-  ...["--cpu-prof", `--cpu-prof-dir=${directory}`, main],
-];
+const service = Subjects.fromSource("--cpu-prof", `--cpu-prof-dir=${directory}`);
 
 await installPrograms("wrk", "redis-server");
 await installPeers();
