@@ -1,7 +1,7 @@
 /** The OpenAPI document of a service, as it is served and printed. */
 import type { HttpApi } from "@effect/platform";
 import { openApi } from "./http/OpenApi.ts";
-import { AdminApi } from "./operations/Api.ts";
+import { AdminApi } from "./operations/AdminApi.ts";
 import { version } from "./Version.ts";
 
 /** What a document is made of. */

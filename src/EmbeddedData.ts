@@ -1,46 +1,25 @@
 /**
- * Tenants and stores of the embedded, in-memory store: demo data, or a `DATA_FILE` in the shapes of
- * the two collections.
+ * Tenants and stores of the embedded, in-memory store: demo data, or those of a `DATA_FILE`. What
+ * reads such a file is loaded only where there is one.
  */
-import { Data, Effect, ParseResult, Schema } from "effect";
-import { Tenant } from "./auth/Tenant.ts";
-import { Store } from "./routing/Store.ts";
+import { Effect } from "effect";
+import type { Embedded, InvalidDataFile } from "./DataFile.ts";
 
-const Embedded = Schema.Struct({
-  tenants: Schema.Array(Tenant),
-  stores: Schema.Array(Store),
-});
-
-export interface Embedded extends Schema.Schema.Type<typeof Embedded> {}
-
-/** The data file is missing, not JSON, or not of the shape it must have. */
-export class InvalidDataFile extends Data.TaggedError("InvalidDataFile")<{
-  readonly path: string;
-  readonly problems: ReadonlyArray<string>;
-}> {
-  override get message(): string {
-    return this.lines.join("; ");
-  }
-
-  /** One line a problem, each with the setting's name, as those of other settings. */
-  get lines(): ReadonlyArray<string> {
-    return this.problems.map((problem) => `DATA_FILE "${this.path}" ${problem}`);
-  }
-}
-
-const decode = Schema.decodeUnknown(Schema.parseJson(Embedded), { errors: "all" });
+export type { Embedded } from "./DataFile.ts";
 
 /** Two furniture chains with three stores each; their token endpoints are the demo's own. */
-const demo: typeof Embedded.Encoded = {
+export const demo: Embedded = {
   tenants: [
     {
       tenantId: "ikea",
       name: "IKEA",
+      enabled: true,
       authConfig: { tokenEndpoint: "http://127.0.0.1:4000/ikea/token", clientId: "amicis" },
     },
     {
       tenantId: "habitat",
       name: "Habitat",
+      enabled: true,
       authConfig: { tokenEndpoint: "http://127.0.0.1:4000/habitat/token", clientId: "amicis" },
     },
   ],
@@ -93,27 +72,8 @@ const demo: typeof Embedded.Encoded = {
   ],
 };
 
-/** Everything that is wrong with a file, one line each, without its values: they may be secrets. */
-const problemsOf = (error: ParseResult.ParseError): ReadonlyArray<string> =>
-  ParseResult.ArrayFormatter.formatErrorSync(error).map(({ path, _tag }) =>
-    path.length === 0
-      ? "is not valid JSON of that shape"
-      : `is wrong: ${path.join(".")} is ${wordFor(_tag)}`
-  );
-
-const wordFor = (tag: ParseResult.ParseIssue["_tag"]): string =>
-  tag === "Missing" ? "missing" : "invalid";
-
 /** The embedded data: the demo's, or those of a file. */
 export const load = (path: string | undefined): Effect.Effect<Embedded, InvalidDataFile> =>
-  path === undefined ? Effect.sync(() => Schema.decodeSync(Embedded)(demo)) : Effect.tryPromise({
-    try: () => Deno.readTextFile(path),
-    catch: () => new InvalidDataFile({ path, problems: ["cannot be read"] }),
-  }).pipe(
-    Effect.flatMap((text) =>
-      Effect.mapError(
-        decode(text),
-        (error) => new InvalidDataFile({ path, problems: problemsOf(error) }),
-      )
-    ),
-  );
+  path === undefined
+    ? Effect.succeed(demo)
+    : Effect.flatMap(Effect.promise(() => import("./DataFile.ts")), ({ read }) => read(path));

@@ -180,12 +180,18 @@ const run = (
     ),
   );
 
-/** Never into the log. */
+/**
+ * Never into the log. Not at once: a person has the time, and the first probes should find the service
+ * ready before it is busy with signing.
+ */
 const tellDemoToken = (settings: AppConfig, data: EmbeddedData.Embedded): Effect.Effect<void> =>
-  Effect.promise(async () => {
-    const { demoToken } = await import("./DemoToken.ts");
-    print(await demoToken(settings, data), Deno.stderr);
-  });
+  Effect.delay(
+    Effect.promise(async () => {
+      const { demoToken } = await import("./DemoToken.ts");
+      print(await demoToken(settings, data), Deno.stderr);
+    }),
+    "50 millis",
+  );
 
 /** Ends with the first signal to stop; the process itself with the second. */
 const stopSignal: Effect.Effect<Effect.Effect<void>, never, Logging | Scope.Scope> = Effect.gen(

@@ -10,7 +10,7 @@ import * as ApiServer from "./http/ApiServer.ts";
 import type { Gate } from "./http/Gate.ts";
 import type { Implementation } from "./http/Handlers.ts";
 import { Lifecycle } from "./http/Lifecycle.ts";
-import * as Admin from "./operations/Admin.ts";
+import type { AdminOptions } from "./operations/Admin.ts";
 import * as Events from "./operations/Events.ts";
 import type { Fleet } from "./operations/Fleet.ts";
 import type * as Operations from "./operations/Http.ts";
@@ -141,13 +141,14 @@ export interface ServeOptions<R> extends Described {
 
 const administration = (
   token: Redacted.Redacted<string>,
-  options: Admin.AdminOptions,
+  options: AdminOptions,
 ): Effect.Effect<
   { readonly implementation: Implementation<never>; readonly gate: Gate },
   never,
   CircuitBreakers | Fleet | Logging | Scope.Scope
 > =>
   Effect.gen(function* () {
+    const Admin = yield* Effect.promise(() => import("./operations/Admin.ts"));
     const gate = Admin.gate(token, yield* Logging);
     return { implementation: yield* Admin.make(options), gate };
   });

@@ -81,11 +81,16 @@ const wrapped = (script: string): string =>
   }})`;
 
 /**
- * Without blanks but with all names: stack traces go by them. Each megabyte in the binary costs a
- * start some 0.6 ms, whether it is read or not.
+ * Without blanks: each megabyte in the binary costs a start a millisecond, whether it is needed or
+ * not. The program keeps all its names, since stack traces go by them; drivers keep what functions
+ * and classes call themselves, since errors go by it.
  */
-const shortened = async (script: string): Promise<string> => {
-  const { code } = await transform(script, { minifyWhitespace: true, minifySyntax: true });
+const shortened = async (script: string, of: "program" | "driver"): Promise<string> => {
+  const { code } = await transform(script, {
+    minifyWhitespace: true,
+    minifySyntax: true,
+    ...(of === "driver" ? { minifyIdentifiers: true, keepNames: true } : {}),
+  });
   return code;
 };
 
@@ -108,18 +113,21 @@ export const bundle = async (root: URL, directory: string): Promise<void> => {
   }
   const external = Object.keys(drivers).map((name) => `--external=${name}`);
   const program = await bundled(work, ...external, "src/Launch.ts");
-  await Deno.writeTextFile(`${directory}/program.script`, wrapped(await shortened(program)));
+  await Deno.writeTextFile(
+    `${directory}/program.script`,
+    wrapped(await shortened(program, "program")),
+  );
   for (const [name, inner] of Object.entries(drivers)) {
     await Deno.writeTextFile(`${work}/${name}.ts`, exportsOf(name, inner));
     const driver = await bundled(work, `${name}.ts`);
-    await Deno.writeTextFile(`${directory}/${name}.cjs`, await shortened(driver));
+    await Deno.writeTextFile(`${directory}/${name}.cjs`, await shortened(driver, "driver"));
   }
   await stop();
   for (const name of ["main", "record"]) {
     await run(work, `--output=${directory}/${name}.js`, `deploy/binary/${name}.ts`);
   }
   // The runtime's own behaviour is all that compiling takes from the project's settings.
-  const { unstable } = project;
+  const unstable = [...project.unstable, "raw-imports"];
   await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ unstable }));
   await Deno.remove(work, { recursive: true });
 };

@@ -2,11 +2,11 @@
 import { start } from "../../src/Start.ts";
 import { load, readBytecode } from "./Program.ts";
 
-await start(() => {
-  const { launch, script } = load(readBytecode());
+await start(async () => {
+  const { launch, script } = load(await readBytecode());
   if (script.cachedDataRejected === true) {
     const text = "The bytecode in this binary is not for its V8 flags: starting takes longer\n";
     Deno.stderr.writeSync(new TextEncoder().encode(text));
   }
-  return Promise.resolve({ launch });
+  return { launch };
 });

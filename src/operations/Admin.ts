@@ -13,7 +13,7 @@ import { NotFound, ServiceUnavailable, Unauthorized } from "../http/Problem.ts";
 import { reasonOf } from "../resilience/BreakerExplanation.ts";
 import type { Action, Snapshot } from "../resilience/CircuitBreaker.ts";
 import { CircuitBreakers, type RegistryFull } from "../resilience/CircuitBreakers.ts";
-import { type ActionResult, AdminApi, AdminAuthentication, type BreakerView } from "./Api.ts";
+import { type ActionResult, AdminApi, AdminAuthentication, type BreakerView } from "./AdminApi.ts";
 import { Fleet } from "./Fleet.ts";
 import { Logging } from "./Logging.ts";
 

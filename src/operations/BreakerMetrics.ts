@@ -6,7 +6,6 @@
  * prom-client's gauges would stop the process for a third of a second. Every few hundred breakers
  * other work gets its turn.
  */
-import { setImmediate } from "node:timers";
 import { Effect } from "effect";
 import type { Trip } from "../resilience/AdaptiveThreshold.ts";
 import type { CircuitBreaker, Snapshot, Totals } from "../resilience/CircuitBreaker.ts";

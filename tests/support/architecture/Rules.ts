@@ -82,7 +82,8 @@ const TOP_LEVEL: Readonly<Record<string, ReadonlyArray<string>>> = {
   ConfigCheck: ["Config", "Guards", "TelemetryOptions", "*"],
   TelemetryOptions: ["Config", "Version", "*"],
   Config: ["resilience"],
-  EmbeddedData: ["auth", "routing"],
+  EmbeddedData: ["DataFile"],
+  DataFile: ["auth", "routing"],
   Version: [],
 };
 
