@@ -5,6 +5,7 @@
 import { Effect, Match, Redacted } from "effect";
 import * as Answer from "../http/Answer.ts";
 import { handlers } from "../http/Handlers.ts";
+import * as Header from "../http/Header.ts";
 import {
   BadGateway,
   NotFound,
@@ -27,9 +28,12 @@ export interface Options {
 }
 
 /** RFC 9110 §11.6.1 asks for a challenge with every 401, and RFC 6750 §3.1 for its reason. */
-const challenge = { "www-authenticate": 'Bearer realm="amicis", error="invalid_token"' };
+const challenge = Header.make(
+  "www-authenticate",
+  'Bearer realm="amicis", error="invalid_token"',
+);
 
-const noStore = { headers: { "cache-control": "no-store" } };
+const noStore = { headers: [Header.noStore] };
 
 /** A problem is an effect that fails with itself. */
 const toProblem = Match.type<ExchangeFailure | TooManyRequests>().pipe(
@@ -40,7 +44,7 @@ const toProblem = Match.type<ExchangeFailure | TooManyRequests>().pipe(
       new Unauthorized({
         error: "Token rejected",
         detail: "The tenant's token endpoint does not accept this token.",
-        headers: challenge,
+        headers: [challenge],
       }),
     InvalidAnswer: () => new BadGateway({ error: "Token service returned an invalid response" }),
     ExchangeUnavailable: ({ retryAfter }) =>
@@ -72,7 +76,7 @@ export const authHandlers = ({ onRateLimited = () => {} }: Options = {}) =>
           onRateLimited();
           return RateLimit.refusal(decision);
         }
-        RateLimit.addHeaders(context, decision);
+        context.addHeaders(RateLimit.headers(decision));
         return Effect.void;
       });
 

@@ -1,31 +1,24 @@
 /** An answer that is more than a value: with headers, another status, or a body as it stands. */
+import type { Header } from "./Header.ts";
 
 /** What can be said beside the body. */
 export interface Options {
-  /** More response headers, names in lower case. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** More response headers. */
+  readonly headers?: ReadonlyArray<Header>;
   /** Default: the status of the endpoint's success schema. */
   readonly status?: number;
 }
 
 /** A handler's answer; `A` is the value that the endpoint's success schema encodes. */
 export class Answer<out A> {
-  /**
-   * Of an answer that is given again and again: itself as a `Response`, without what differs from
-   * one request to the next. Made by the server at the first time.
-   */
-  template: Response | undefined;
-
   private constructor(
     /** Encoded by the schema; `undefined` when `raw` is sent. */
     readonly value: A | undefined,
     /** Sent as it stands; `undefined` when `value` is encoded. */
     readonly raw: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | undefined,
     readonly contentType: string,
-    readonly headers: Readonly<Record<string, string>> | undefined,
+    readonly headers: ReadonlyArray<Header> | undefined,
     readonly status: number | undefined,
-    /** Given more than once: the server may keep what it makes of it. */
-    readonly isKept: boolean = false,
   ) {}
 
   /** A value of the success schema, with headers or one of its other statuses. */
@@ -42,12 +35,6 @@ export class Answer<out A> {
     return new Answer<never>(undefined, body, contentType, options.headers, options.status);
   }
 
-  /** {@link bytes} that are kept by the caller, to be given again: costs half as much then. */
-  static kept(body: string, contentType: string, options: Options = {}): Answer<never> {
-    const { headers, status } = options;
-    return new Answer<never>(undefined, body, contentType, headers, status, true);
-  }
-
   /** A body that is sent as it comes; it is cancelled when the caller goes away or at the stop. */
   static stream(
     body: ReadableStream<Uint8Array>,
@@ -62,7 +49,5 @@ export class Answer<out A> {
 export const of = Answer.of;
 /** {@link Answer.bytes} */
 export const bytes = Answer.bytes;
-/** {@link Answer.kept} */
-export const kept = Answer.kept;
 /** {@link Answer.stream} */
 export const stream = Answer.stream;

@@ -4,7 +4,9 @@
  */
 import { HttpApiMiddleware, HttpApiSecurity } from "@effect/platform";
 import { type Context, Effect, Schema } from "effect";
+import { requestHeader } from "./DenoServe.ts";
 import * as Gate from "./Gate.ts";
+import * as Header from "./Header.ts";
 import type { KeysUnavailable } from "./Jwks.ts";
 import { Principal } from "./Principal.ts";
 import { Forbidden, ServiceUnavailable, Unauthorized } from "./Problem.ts";
@@ -32,6 +34,7 @@ export interface Options {
 /** Legal tenants, in tokens as in data: nothing that could end a cache key's part. */
 export const tenantIdPattern = /^[A-Za-z0-9_-]{1,64}$/;
 
+const challengeHeader = Header.named("www-authenticate");
 const challenge = 'Bearer realm="amicis"';
 
 /** Longest credentials looked at, in characters. */
@@ -53,7 +56,7 @@ export const gate = (
     const tokens = new VerifiedTokens<Context.Tag.Service<Principal>>(remembered);
 
     return Gate.make(Authentication, (request, context) => {
-      const header = request.headers.get("authorization");
+      const header = requestHeader(request, "authorization");
       if (header === null) return missing();
       const known = tokens.get(header, clock.unsafeCurrentTimeMillis());
       if (known !== undefined) {
@@ -90,16 +93,17 @@ const tokenOf = (header: string): string | Unauthorized => {
 const isRememberable = (header: string, token: string): boolean =>
   header.length === "bearer ".length + token.length && header.length <= maxRemembered;
 
-const missing = (): Unauthorized =>
-  new Unauthorized({ headers: { "www-authenticate": challenge } });
+const missing = (): Unauthorized => new Unauthorized({ headers: [challengeHeader(challenge)] });
 
 const invalid = (description: string): Unauthorized =>
   new Unauthorized({
     error: "Token is invalid",
     detail: description,
-    headers: {
-      "www-authenticate": `${challenge}, error="invalid_token", error_description="${description}"`,
-    },
+    headers: [
+      challengeHeader(
+        `${challenge}, error="invalid_token", error_description="${description}"`,
+      ),
+    ],
   });
 
 const problemOf = (error: InvalidToken | KeysUnavailable, unavailable: string | undefined) =>

@@ -1,4 +1,5 @@
 /** Which request a log line, an answer and an outgoing call belong to. */
+import { requestHeader } from "./DenoServe.ts";
 
 const legalId = /^[A-Za-z0-9._-]{1,128}$/;
 
@@ -6,10 +7,10 @@ const legalId = /^[A-Za-z0-9._-]{1,128}$/;
  * The caller's own id, from `x-correlation-id` or else `x-request-id`, or a new UUID. A header that
  * was sent twice arrives joined by a comma, so it is not legal and falls through as well.
  */
-export const correlationId = (headers: Headers): string => {
-  const given = headers.get("x-correlation-id");
+export const correlationId = (request: Request): string => {
+  const given = requestHeader(request, "x-correlation-id");
   if (given !== null && legalId.test(given)) return given;
-  const other = headers.get("x-request-id");
+  const other = requestHeader(request, "x-request-id");
   if (other !== null && legalId.test(other)) return other;
   return crypto.randomUUID();
 };
@@ -19,8 +20,8 @@ const legalTraceparent =
   /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/;
 
 /** The caller's W3C trace context; an invalid one is as good as none. */
-export const traceparent = (headers: Headers): string | undefined => {
-  const given = headers.get("traceparent");
+export const traceparent = (request: Request): string | undefined => {
+  const given = requestHeader(request, "traceparent");
   if (given === null || given.length > 512 || !legalTraceparent.test(given)) return undefined;
   return given.startsWith("00-") && given.length !== 55 ? undefined : given;
 };

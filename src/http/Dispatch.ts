@@ -4,7 +4,9 @@
  */
 import * as Correlation from "./Correlation.ts";
 import * as Cors from "./Cors.ts";
+import { requestHeader } from "./DenoServe.ts";
 import { Exchange, unavailable } from "./Exchange.ts";
+import * as Header from "./Header.ts";
 import * as Problem from "./Problem.ts";
 import { RequestContext } from "./RequestContext.ts";
 import { type Asked, methodLabel, respond, respondProblem } from "./Respond.ts";
@@ -20,21 +22,21 @@ const unmatched = "unmatched";
 /** Answers one request, at once where nothing has to be waited for. */
 export const dispatch = (serving: Serving, request: Request): Response | Promise<Response> => {
   const startedAt = performance.now();
-  const { url, headers } = request;
+  const { url } = request;
   const start = pathStart(url);
   const mark = url.indexOf("?", start);
   const match = serving.router(mark < 0 ? url.slice(start) : url.slice(start, mark));
   const context = new RequestContext(
-    Correlation.correlationId(headers),
+    Correlation.correlationId(request),
     serving.service,
-    Correlation.traceparent(headers),
+    Correlation.traceparent(request),
     startedAt,
     startedAt + serving.timeout + serving.clockOffset,
   );
   const label = match === undefined ? unmatched : match.place.path;
   const asked: Asked = { serving, request, context, label };
   if (serving.spans !== undefined) beginSpan(serving.spans, asked, match);
-  if (!isLegalHost(headers.get("host") ?? "")) {
+  if (!isLegalHost(requestHeader(request, "host") ?? "")) {
     return respondProblem(asked, new Problem.BadRequest({ error: "Host header is invalid" }));
   }
   if (mark >= 0 && url.length - mark - 1 > maxQueryLength) {
@@ -71,18 +73,17 @@ const beginSpan = (
 
 const withoutRoute = (asked: Asked, { place }: Match<Route>): Response => {
   const { serving, request } = asked;
+  const allow = Header.make("allow", place.allow);
   if (request.method !== "OPTIONS") {
-    const headers = { allow: place.allow };
-    return respondProblem(asked, new Problem.MethodNotAllowed({ headers }));
+    return respondProblem(asked, new Problem.MethodNotAllowed({ headers: [allow] }));
   }
-  const response = respond(asked, {
+  const outcome = {
     status: 204,
     body: null,
     contentType: "",
-    headers: { allow: place.allow },
+    headers: [allow],
+  };
+  return respond(asked, outcome, (headers) => {
+    if (Cors.isPreflight(request)) serving.cors.permit(headers, place.allow);
   });
-  if (Cors.isPreflight(request)) {
-    serving.cors.permit(response.headers, place.allow);
-  }
-  return response;
 };

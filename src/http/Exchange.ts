@@ -10,9 +10,10 @@ import * as Immediate from "../resilience/Immediate.ts";
 import { Answer } from "./Answer.ts";
 import { readJson } from "./Body.ts";
 import type { Watched } from "./InFlight.ts";
+import * as Header from "./Header.ts";
 import * as Problem from "./Problem.ts";
 import type { RequestContext } from "./RequestContext.ts";
-import { type Asked, observe, respond, respondAgain, respondProblem } from "./Respond.ts";
+import { type Asked, observe, respond, respondProblem } from "./Respond.ts";
 import type { PathParams } from "./Router.ts";
 import type { Route } from "./RouteTable.ts";
 import { fork, logDefect, type Serving } from "./Serving.ts";
@@ -96,7 +97,7 @@ export class Exchange implements Asked, Watched {
   expire(): void {
     const problem = this.#readingBody
       // The rest of the body may still come: the connection cannot be used again.
-      ? new Problem.RequestTimeout({ headers: { connection: "close" } })
+      ? new Problem.RequestTimeout({ headers: [Header.closing] })
       : unavailable(this.serving);
     this.#settle(() => respondProblem(this, problem));
     this.#fiber?.unsafeInterruptAsFork(FiberId.none);
@@ -193,8 +194,7 @@ export class Exchange implements Asked, Watched {
     const { headers, raw } = value;
     const status = value.status ?? route.success.status;
     if (raw !== undefined) {
-      const outcome = { status, contentType: value.contentType, body: raw, headers };
-      return value.isKept ? respondAgain(this, value, outcome) : respond(this, outcome);
+      return respond(this, { status, contentType: value.contentType, body: raw, headers });
     }
     const { contentType, encode } = route.successes.get(status) ?? route.success;
     return respond(this, { status, contentType, body: encode(value.value), headers });

@@ -8,6 +8,7 @@
  */
 import { HttpApiSchema } from "@effect/platform";
 import { Duration, Effect, Effectable, Schema, type SchemaAST } from "effect";
+import type { Header } from "./Header.ts";
 
 /** Content type of every error answer. */
 export const contentType = "application/problem+json";
@@ -20,8 +21,8 @@ export interface Options {
   readonly detail?: string | undefined;
   /** When asking again makes sense: `Retry-After` and `retryAfterSeconds`. */
   readonly retryAfter?: Duration.Duration | undefined;
-  /** More response headers, names in lower case. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** More response headers. */
+  readonly headers?: ReadonlyArray<Header> | undefined;
   /** Set on the side of a client only; the server fills it in from the request. */
   readonly correlationId?: string | undefined;
 }
@@ -49,7 +50,7 @@ export interface AnyProblem extends Effect.Effect<never, unknown> {
   readonly error: string;
   readonly detail: string;
   readonly retryAfter: Duration.Duration | undefined;
-  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly headers: ReadonlyArray<Header> | undefined;
   readonly correlationId: string | undefined;
   /** The body's text for the request with this id. */
   readonly json: (correlationId: string) => string;
@@ -62,7 +63,7 @@ abstract class Base extends Effectable.Class<never, unknown> implements AnyProbl
   readonly error: string;
   readonly detail: string;
   readonly retryAfter: Duration.Duration | undefined;
-  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly headers: ReadonlyArray<Header> | undefined;
   readonly correlationId: string | undefined;
 
   constructor(kind: Kind, options: Options) {

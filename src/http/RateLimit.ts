@@ -7,10 +7,10 @@
  */
 import { HttpApiMiddleware } from "@effect/platform";
 import { type Clock, Context, Duration, Effect, Layer } from "effect";
-import { monotonicMillis } from "../resilience/Monotonic.ts";
+import { recentMillis } from "../resilience/Monotonic.ts";
 import * as Gate from "./Gate.ts";
+import * as Header from "./Header.ts";
 import { TooManyRequests } from "./Problem.ts";
-import type { RequestContext } from "./RequestContext.ts";
 
 /** Rates of all keys. */
 export interface Options {
@@ -64,7 +64,7 @@ const make = ({ rps, burst, maxKeys = 10_000 }: Options, clock: Clock.Clock) => 
   const fullAt = new Map<string, number>();
 
   const unsafeTake = (key: string): Decision => {
-    const now = monotonicMillis(clock);
+    const now = recentMillis(clock);
     const known = fullAt.get(key);
     const before = known === undefined || known < now ? now : known;
     const after = before + interval;
@@ -108,19 +108,30 @@ const evict = (fullAt: Map<string, number>, now: number): void => {
   if (fullAt.size === before && fullest !== undefined) fullAt.delete(fullest);
 };
 
-/** The headers that tell a caller where it stands. */
-export const headers = (decision: Decision): Record<string, string> => ({
-  "ratelimit-limit": String(decision.limit),
-  "ratelimit-remaining": String(decision.remaining),
-  "ratelimit-reset": String(decision.resetSeconds),
-});
-
-/** Adds {@link headers} to whatever will be answered. */
-export const addHeaders = (context: RequestContext, decision: Decision): void => {
-  context.addHeader("ratelimit-limit", String(decision.limit));
-  context.addHeader("ratelimit-remaining", String(decision.remaining));
-  context.addHeader("ratelimit-reset", String(decision.resetSeconds));
+/** Headers of a number, which is mostly that of the answer before. */
+const numbered = (name: string) => {
+  const of = Header.named(name);
+  let number = 0;
+  let header = of("0");
+  return (next: number): Header.Header => {
+    if (next !== number) {
+      number = next;
+      header = of(String(next));
+    }
+    return header;
+  };
 };
+
+const limit = numbered("ratelimit-limit");
+const remaining = numbered("ratelimit-remaining");
+const reset = numbered("ratelimit-reset");
+
+/** The headers that tell a caller where it stands. */
+export const headers = (decision: Decision): ReadonlyArray<Header.Header> => [
+  limit(decision.limit),
+  remaining(decision.remaining),
+  reset(decision.resetSeconds),
+];
 
 /** The 429 of a call that was not allowed. */
 export const refusal = (decision: Decision): TooManyRequests =>
@@ -137,6 +148,6 @@ export const gate = (limiter: RateLimiter["Type"], onRefused: () => void = () =>
       onRefused();
       return refusal(decision);
     }
-    addHeaders(context, decision);
+    context.addHeaders(headers(decision));
     return undefined;
   });

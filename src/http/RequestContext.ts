@@ -3,7 +3,10 @@
  * starts and inherited by every fiber forked from it, so the logger and outgoing calls can read it.
  */
 import { type Context, FiberRef, type Tracer } from "effect";
+import type { Header } from "./Header.ts";
 import type { Principal } from "./Principal.ts";
+
+const none: ReadonlyArray<Header> = [];
 
 /** One request. Times are monotonic milliseconds. */
 export class RequestContext {
@@ -15,8 +18,8 @@ export class RequestContext {
   /** Set by authentication before the handler runs; `null` where none is asked for. */
   principal: Context.Tag.Service<Principal> | null = null;
 
-  /** Names and values, one after the other, for the answer; `null` while there are none. */
-  answerHeaders: Array<string> | null = null;
+  /** More headers for the answer. */
+  answerHeaders: ReadonlyArray<Header> = none;
 
   /** The request's own span; `null` when requests are not traced. */
   span: Tracer.Span | null = null;
@@ -34,10 +37,11 @@ export class RequestContext {
     readonly deadline: number,
   ) {}
 
-  /** Adds a header to whatever will be answered; the name in lower case. */
-  addHeader(name: string, value: string): void {
-    if (this.answerHeaders === null) this.answerHeaders = [name, value];
-    else this.answerHeaders.push(name, value);
+  /** Adds headers to whatever will be answered. */
+  addHeaders(headers: ReadonlyArray<Header>): void {
+    this.answerHeaders = this.answerHeaders.length === 0
+      ? headers
+      : [...this.answerHeaders, ...headers];
   }
 }
 

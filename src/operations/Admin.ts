@@ -9,6 +9,7 @@ import { type Context, Effect, Redacted, type Scope, Stream } from "effect";
 import * as Answer from "../http/Answer.ts";
 import * as Gate from "../http/Gate.ts";
 import { handlers, type Implementation } from "../http/Handlers.ts";
+import * as Header from "../http/Header.ts";
 import { NotFound, ServiceUnavailable, Unauthorized } from "../http/Problem.ts";
 import { reasonOf } from "../resilience/BreakerExplanation.ts";
 import type { Action, Snapshot } from "../resilience/CircuitBreaker.ts";
@@ -43,14 +44,13 @@ export const gate = (
     });
     return new Unauthorized({
       detail: 'Send the admin token as "Authorization: Bearer …".',
-      headers: { "www-authenticate": 'Bearer realm="admin"' },
+      headers: [Header.make("www-authenticate", 'Bearer realm="admin"')],
     });
   });
 };
 
 /** What holds at this moment, for the eyes of operators. */
-const uncached = <A>(value: A): Answer.Answer<A> =>
-  Answer.of(value, { headers: { "cache-control": "no-store" } });
+const uncached = <A>(value: A): Answer.Answer<A> => Answer.of(value, { headers: [Header.noStore] });
 
 const iso = (at: number): string => new Date(at).toISOString();
 

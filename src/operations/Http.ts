@@ -5,6 +5,7 @@
 import { type Context, Effect } from "effect";
 import * as Answer from "../http/Answer.ts";
 import { handlers, type Implementation } from "../http/Handlers.ts";
+import * as Header from "../http/Header.ts";
 import { ServiceUnavailable } from "../http/Problem.ts";
 import type { CircuitBreaker } from "../resilience/CircuitBreaker.ts";
 import { CircuitBreakers, type RegistryFull } from "../resilience/CircuitBreakers.ts";
@@ -21,7 +22,7 @@ export interface OperationsOptions {
 
 type Services = CircuitBreakers | Health | Metrics | StatusFeed;
 
-const noStore = { "cache-control": "no-store" };
+const noStore = { headers: [Header.noStore] };
 
 /** What each state short of ready means to whoever asks. */
 const reasons: Readonly<Record<Exclude<Readiness, "ready">, string>> = {
@@ -36,7 +37,7 @@ const readyAnswer = ({ readiness }: Context.Tag.Service<Health>) =>
     readiness,
     (readiness) =>
       readiness === "ready"
-        ? Effect.succeed(Answer.of({ status: "ready" as const }, { headers: noStore }))
+        ? Effect.succeed(Answer.of({ status: "ready" as const }, noStore))
         : new ServiceUnavailable({ error: "Not ready", detail: reasons[readiness] }),
   );
 
@@ -45,7 +46,7 @@ const liveAnswer = ({ isAlive }: Context.Tag.Service<Health>) =>
     isAlive,
     (isAlive) =>
       isAlive
-        ? Effect.succeed(Answer.of({ status: "alive" as const }, { headers: noStore }))
+        ? Effect.succeed(Answer.of({ status: "alive" as const }, noStore))
         : new ServiceUnavailable({ error: "Not alive", detail: "The service has stopped." }),
   );
 
@@ -64,8 +65,7 @@ const common = ({ openapi }: OperationsOptions) =>
     return {
       live: () => liveAnswer(health),
       ready: () => readyAnswer(health),
-      metrics: () =>
-        Effect.map(metrics.page, (page) => Answer.bytes(page, metricsType, { headers: noStore })),
+      metrics: () => Effect.map(metrics.page, (page) => Answer.bytes(page, metricsType, noStore)),
       openapi: () => Effect.map(openapi, (json) => Answer.bytes(json, "application/json")),
       // Put together when the first viewer comes.
       status: () =>
@@ -83,7 +83,7 @@ const common = ({ openapi }: OperationsOptions) =>
             : Effect.succeed(
               Answer.stream(stream, eventStreamType, {
                 // Asks nginx and its like not to hold the events back.
-                headers: { ...noStore, "x-accel-buffering": "no" },
+                headers: [Header.noStore, Header.make("x-accel-buffering", "no")],
               }),
             )),
     };
@@ -109,7 +109,7 @@ export const routing = (
             const named = (breaker: CircuitBreaker) =>
               facts.breakers.find(({ name }) => name === breaker.name) ?? breaker;
             const shared = { mongodb: named(made.mongodb), redis: named(made.redis) };
-            return Answer.of(yield* HealthReport.routing(facts, shared), { headers: noStore });
+            return Answer.of(yield* HealthReport.routing(facts, shared), noStore);
           }),
       },
     });
@@ -130,7 +130,7 @@ export const auth = (
         health: () =>
           Effect.map(
             Effect.flatMap(factsOf(health, registry), HealthReport.auth),
-            (report) => Answer.of(report, { headers: noStore }),
+            (report) => Answer.of(report, noStore),
           ),
       },
     });

@@ -6,6 +6,7 @@
  * out their imports and exports; they share no name but those they import from each other.
  */
 import { createHash } from "node:crypto";
+import * as Header from "../http/Header.ts";
 import card from "./StatusPage/card.js" with { type: "text" };
 import cardStyle from "./StatusPage/card.css" with { type: "text" };
 import cards from "./StatusPage/cards.js" with { type: "text" };
@@ -43,7 +44,7 @@ const script = join(words, chart, card, cards, log, control, main);
 export const html: string = put(put(page, "style", style), "script", script);
 
 /** What must be sent with it. */
-export const headers: Readonly<Record<string, string>> = {
+export const headers: ReadonlyArray<Header.Header> = Header.all({
   "cache-control": "no-cache",
   "content-security-policy": [
     "default-src 'none'",
@@ -56,4 +57,4 @@ export const headers: Readonly<Record<string, string>> = {
     "frame-ancestors 'none'",
   ].join("; "),
   "referrer-policy": "no-referrer",
-};
+});

@@ -6,6 +6,7 @@ import { Effect, Match, Option } from "effect";
 import * as Answer from "../http/Answer.ts";
 import { json } from "../http/Encoder.ts";
 import { handlers } from "../http/Handlers.ts";
+import * as Header from "../http/Header.ts";
 import { NotFound, ServiceUnavailable } from "../http/Problem.ts";
 import * as Immediate from "../resilience/Immediate.ts";
 import { maxPageSize, Route, RoutingApi } from "./Api.ts";
@@ -37,10 +38,10 @@ const toProblem = Match.type<StoreNotFound | StoresUnavailable>().pipe(
   }),
 );
 
-const headersOf = ({ source, ageSeconds }: Found): Readonly<Record<string, string>> =>
+const headersOf = ({ source, ageSeconds }: Found): ReadonlyArray<Header.Header> =>
   ageSeconds === undefined
-    ? { "x-cache": source }
-    : { "x-cache": source, "age": String(ageSeconds) };
+    ? [Header.make("x-cache", source)]
+    : [Header.make("x-cache", source), Header.make("age", String(ageSeconds))];
 
 /** What callers of a route were sent, by the cache's entry that it was made from. */
 const sent = new WeakMap<CachedStore, Answer.Answer<never>>();
@@ -54,7 +55,7 @@ const routeAnswer = (found: Found): Answer.Answer<typeof Route.Type> => {
   const route: typeof Route.Type = { storeId, backendUrl, backendContext };
   const headers = headersOf(found);
   if (entry === undefined) return Answer.of(route, { headers });
-  const answer = Answer.kept(JSON.stringify(route), json, { headers });
+  const answer = Answer.bytes(JSON.stringify(route), json, { headers });
   sent.set(entry, answer);
   return answer;
 };
@@ -67,7 +68,7 @@ const summaries = ({ stores, next }: Page, limit: number) => {
   const shown = stores.map(({ storeId, name, backendUrl }) => ({ storeId, name, backendUrl }));
   return Option.match(next, {
     onNone: () => Answer.of(shown),
-    onSome: (after) => Answer.of(shown, { headers: { link: nextLink(after, limit) } }),
+    onSome: (after) => Answer.of(shown, { headers: [Header.make("link", nextLink(after, limit))] }),
   });
 };
 

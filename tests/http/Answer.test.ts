@@ -4,6 +4,7 @@ import { Effect, Schema } from "effect";
 import assert from "node:assert/strict";
 import * as Answer from "../../src/http/Answer.ts";
 import { handlers } from "../../src/http/ApiServer.ts";
+import * as Header from "../../src/http/Header.ts";
 import { describe, it } from "../support/it.ts";
 import { get, openAlone } from "./support/Shop.ts";
 
@@ -15,13 +16,15 @@ const api = HttpApi.make("kept").add(
 
 /** A server that gives one and the same answer to everybody. */
 const keeping = (options: Parameters<typeof openAlone>[0] = {}) => {
-  const answer = Answer.kept('{"n":1}', "application/json", { headers: { "x-cache": "HIT" } });
+  const answer = Answer.bytes('{"n":1}', "application/json", {
+    headers: [Header.make("x-cache", "HIT")],
+  });
   const implementation = handlers(api, { kept: { kept: () => Effect.succeed(answer) } });
   return openAlone(options, [{ implementation, kind: "service" }]);
 };
 
-describe("kept()", () => {
-  it.live("gives the same body and headers each time, and each request its own id", () =>
+describe("bytes() given again", () => {
+  it.live("has the same body and headers each time, and each request its own id", () =>
     Effect.gen(function* () {
       const { url } = yield* keeping();
       const answers = yield* Effect.forEach(

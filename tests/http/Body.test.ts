@@ -95,6 +95,29 @@ describe("a JSON body", () => {
       assert.equal(yield* error(nested(32)), "Request body is nested too deeply");
     }));
 
+  it.live("is UTF-8, with or without a byte order mark, announced or not", () =>
+    Effect.gen(function* () {
+      const { url } = yield* openAlone();
+      const around = (...inner: ReadonlyArray<number>) =>
+        new Uint8Array([...bytes('{"name":"'), ...inner, ...bytes('"}')]);
+      const both = (body: Uint8Array<ArrayBuffer>) =>
+        Effect.map(
+          Effect.all([post(url, body), post(url, new Blob([body]).stream())]),
+          (answers) => answers.map(({ status, text }) => [status, JSON.parse(text).id]),
+        );
+      for (const name of ["ä€😀", "\ufffd", "\ufffd\ufffdä"]) {
+        const expected = [[201, name], [201, name]];
+        assert.deepEqual(yield* both(around(...bytes(name))), expected);
+      }
+      assert.deepEqual(yield* both(bytes('\ufeff{"name":"a"}')), [[201, "a"], [201, "a"]]);
+      const broken = [[0xff], [0xc3], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xe2, 0x82], [0xf0, 0x9f]];
+      for (const inner of broken) {
+        const refused = [[400, undefined], [400, undefined]];
+        assert.deepEqual(yield* both(around(...inner)), refused, String(inner));
+        assert.deepEqual(yield* both(around(...bytes("\ufffd"), ...inner)), refused, String(inner));
+      }
+    }));
+
   it.live("is 413 over the limit, announced or not", () =>
     Effect.gen(function* () {
       const { url, port } = yield* openAlone({ maxBodyBytes: 100 });

@@ -5,9 +5,11 @@ import { correlationId, traceparent } from "../../src/http/Correlation.ts";
 const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
 const span = "00f067aa0ba902b7";
 
+const asking = (headers: Record<string, string>) => new Request("http://localhost", { headers });
+
 describe("correlationId()", () => {
   it("takes the first legal one, else makes one", () => {
-    const id = (init: Record<string, string>) => correlationId(new Headers(init));
+    const id = (init: Record<string, string>) => correlationId(asking(init));
     assert.equal(id({ "x-correlation-id": "a", "x-request-id": "b" }), "a");
     assert.equal(id({ "x-correlation-id": "a b", "x-request-id": "b" }), "b");
     assert.equal(id({ "x-correlation-id": "", "x-request-id": "b" }), "b");
@@ -16,7 +18,7 @@ describe("correlationId()", () => {
 });
 
 describe("traceparent()", () => {
-  const of = (value: string) => traceparent(new Headers({ traceparent: value }));
+  const of = (value: string) => traceparent(asking({ traceparent: value }));
 
   it("is what the caller sent, when it is valid", () => {
     assert.equal(of(`00-${trace}-${span}-01`), `00-${trace}-${span}-01`);
@@ -24,7 +26,7 @@ describe("traceparent()", () => {
   });
 
   it("is undefined for none or an invalid one", () => {
-    assert.equal(traceparent(new Headers()), undefined);
+    assert.equal(traceparent(asking({})), undefined);
     for (
       const bad of [
         "",

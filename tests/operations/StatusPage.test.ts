@@ -6,7 +6,7 @@ import { headers, html } from "../../src/operations/StatusPage.ts";
 import { describe, it } from "../support/it.ts";
 import { start } from "./OperationsServer.ts";
 
-const policy = headers["content-security-policy"] ?? "";
+const policy = new Map(headers).get("content-security-policy") ?? "";
 
 /** What the browser hashes: everything between the tags. */
 const inlined = (element: "style" | "script") =>

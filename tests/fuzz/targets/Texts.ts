@@ -14,9 +14,9 @@ const decoder = new TextDecoder("latin1");
 const utf8 = new TextDecoder();
 
 /** A header's value as the server would hand it on, or undefined when it never gets that far. */
-const headersWith = (name: string, value: string): Headers | undefined => {
+const asking = (name: string, value: string): Request | undefined => {
   try {
-    return new Headers([[name, value]]);
+    return new Request("http://localhost", { headers: [[name, value]] });
   } catch {
     return undefined;
   }
@@ -47,23 +47,23 @@ const retryAfter = (text: string): string => {
 };
 
 const correlation = (text: string): string => {
-  const headers = headersWith("x-correlation-id", text);
-  if (headers === undefined) return "no header";
-  const id = correlationId(headers);
+  const request = asking("x-correlation-id", text);
+  if (request === undefined) return "no header";
+  const id = correlationId(request);
   assert.match(id, /^[A-Za-z0-9._-]{1,128}$/);
   return id === text ? "caller's id" : "own id";
 };
 
 const trace = (text: string): string => {
-  const headers = headersWith("traceparent", text);
-  if (headers === undefined) return "no header";
-  const found = traceparent(headers);
+  const request = asking("traceparent", text);
+  if (request === undefined) return "no header";
+  const found = traceparent(request);
   if (found === undefined) return "no trace";
   const span = callerOf(found, text);
   assert.match(span.traceId, /^[0-9a-f]{32}$/);
   assert.match(span.spanId, /^[0-9a-f]{16}$/);
   // What is passed on is a legal context by our own reading.
-  const again = headersWith("traceparent", headersOf(span)["traceparent"] ?? "");
+  const again = asking("traceparent", headersOf(span)["traceparent"] ?? "");
   assert.ok(again !== undefined && traceparent(again) !== undefined);
   return "trace";
 };

@@ -3,6 +3,7 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "@effect/p
 import { Data, Deferred, Duration, Effect, Schema, type Scope } from "effect";
 import * as Answer from "../../../src/http/Answer.ts";
 import * as ApiServer from "../../../src/http/ApiServer.ts";
+import * as Header from "../../../src/http/Header.ts";
 import { Lifecycle } from "../../../src/http/Lifecycle.ts";
 import * as Problem from "../../../src/http/Problem.ts";
 import { RequestContext } from "../../../src/http/RequestContext.ts";
@@ -81,14 +82,14 @@ const handlers = (watch: Watch) =>
       quick: ({ urlParams }) => Effect.succeed({ id: urlParams.id }),
       one: ({ path }) => {
         if (path.id === "sold") return new Sold({ by: "ann" });
-        // No header can be sent like that.
+        // No answer can have that status.
         if (path.id === "broken") {
-          const headers = { "x-broken": "hunter2\nhunter2" };
-          return Effect.zipRight(Effect.sleep(1), new Problem.NotFound({ headers }));
+          const problem = Object.assign(new Problem.NotFound(), { status: 99 });
+          return Effect.zipRight(Effect.sleep(1), problem);
         }
         if (path.id === "gone") return new Problem.NotFound({ error: "Item not found" });
         return Effect.succeed(
-          Answer.of({ id: path.id, note: "one" }, { headers: { "x-cache": "HIT" } }),
+          Answer.of({ id: path.id, note: "one" }, { headers: [Header.make("x-cache", "HIT")] }),
         );
       },
       drop: () => Effect.void,

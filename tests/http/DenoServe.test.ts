@@ -1,0 +1,146 @@
+/**
+ * DenoServe: the short way says what the public classes say, on a real server and byte by byte; and
+ * it is the one that is taken here.
+ */
+import { strict as assert } from "node:assert";
+import { describe, it } from "@std/testing/bdd";
+import { bodyResponse, requestHeader, textResponse } from "../../src/http/DenoServe.ts";
+import * as Header from "../../src/http/Header.ts";
+import { RawConnection } from "./support/RawHttp.ts";
+
+/** Asks a server whose every answer is the given one; what comes back, and all that `asked` saw. */
+const exchange = async (
+  lines: ReadonlyArray<string>,
+  answer: (request: Request) => Response,
+) => {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
+  try {
+    using connection = await RawConnection.open(server.addr.port);
+    await connection.send(`${[...lines, "host: localhost"].join("\r\n")}\r\n\r\n`);
+    return await connection.receive({ head: lines[0]?.startsWith("HEAD") === true });
+  } finally {
+    await server.shutdown();
+  }
+};
+
+const get = "GET / HTTP/1.1";
+
+const shown = ({ status, headers, body }: Awaited<ReturnType<typeof exchange>>) => ({
+  status,
+  headers: [...headers].filter(([name]) => name !== "date"),
+  body,
+});
+
+describe("requestHeader()", () => {
+  const names = ["x-one", "X-One", "x-two", "x-none", "authorization", "host", "x-empty", "cookie"];
+  const given = [
+    get,
+    "X-ONE: 1",
+    "x-two: a",
+    "X-Two:  b ",
+    "authorization: Bearer t",
+    "x-empty:",
+    "cookie: a=1",
+    "cookie: b=2",
+  ];
+
+  it("reads what Headers reads, of a request from the server", async () => {
+    let pairs: Array<[string | null, string | null]> = [];
+    await exchange(given, (request) => {
+      const short = names.map((name) => requestHeader(request, name));
+      pairs = names.map((name, index) => [short[index] ?? null, request.headers.get(name)]);
+      return new Response();
+    });
+    assert.equal(pairs.length, names.length);
+    for (const [short, plain] of pairs) assert.equal(short, plain);
+    assert.deepEqual(pairs[2], ["a, b", "a, b"]);
+    assert.equal(pairs[3]?.[0], null);
+  });
+
+  it("reads what Headers reads, of a request that was made by hand", () => {
+    const request = new Request("http://localhost", { headers: { "x-one": "1" } });
+    assert.equal(requestHeader(request, "x-one"), "1");
+    assert.equal(requestHeader(request, "x-two"), null);
+  });
+
+  it("throws once there is an answer: it does not make the server copy all headers", async () => {
+    let kept: Request | undefined;
+    await exchange(given, (request) => {
+      requestHeader(request, "x-one");
+      kept = request;
+      return new Response();
+    });
+    assert.ok(kept !== undefined);
+    const request = kept;
+    assert.throws(() => requestHeader(request, "x-one"), TypeError);
+  });
+});
+
+describe("textResponse()", () => {
+  const headers = [
+    Header.make("content-type", "application/problem+json"),
+    Header.make("vary", "Origin"),
+    Header.make("x-correlation-id", "abc"),
+    Header.make("link", "<a>"),
+    Header.make("link", "<b>"),
+    Header.make("x-latin", "caf\xe9"),
+    Header.make("x-empty", ""),
+  ];
+
+  for (const status of [200, 201, 404, 503]) {
+    for (const text of ["", "short", "ümlaut €", "x".repeat(70_000)]) {
+      for (const method of ["GET", "HEAD"]) {
+        it(`is sent like a Response: ${method}, ${status}, ${text.length} characters`, async () => {
+          const lines = [`${method} / HTTP/1.1`];
+          const short = await exchange(lines, () => textResponse(status, text, headers));
+          const plain = await exchange(lines, () => {
+            const response = new Response(text, { status });
+            response.headers.delete("content-type");
+            for (const [name, value] of headers) response.headers.append(name, value);
+            return response;
+          });
+          assert.deepEqual(shown(short), shown(plain));
+          assert.equal(short.headers.get("link"), "<a>, <b>");
+        });
+      }
+    }
+  }
+
+  it("has the headers it was given and no others", () => {
+    const response = textResponse(503, "text", headers);
+    assert.equal(response.status, 503);
+    assert.deepEqual(
+      [...response.headers],
+      [...new Headers(headers.map(([name, value]): [string, string] => [name, value]))],
+    );
+    assert.equal([...textResponse(200, "text", []).headers].length, 0);
+  });
+
+  it("refuses a status that no answer can have, as Response does", () => {
+    for (const status of [0, 99, 600, NaN]) {
+      assert.throws(() => textResponse(status, "text", headers), RangeError);
+    }
+  });
+
+  it("goes past the checks of Headers", () => {
+    // Nothing but Header makes these, and Header would refuse it: that is what makes it safe.
+    const unchecked = [["x-a", "1\n2"]] as unknown as ReadonlyArray<Header.Header>;
+    assert.throws(() => bodyResponse(200, "text", unchecked), TypeError);
+    assert.equal(textResponse(200, "text", unchecked).status, 200);
+  });
+});
+
+describe("bodyResponse()", () => {
+  it("sends bytes, streams and nothing, with the given headers", async () => {
+    const bytes = new TextEncoder().encode("bytes");
+    const headers = [Header.make("content-type", "text/plain"), Header.make("x-a", "1")];
+    for (const body of [bytes, new Blob([bytes]).stream()]) {
+      const answer = await exchange([get], () => bodyResponse(202, body, headers));
+      assert.deepEqual([answer.status, answer.headers.get("x-a")], [202, "1"]);
+      assert.equal(answer.headers.get("content-type"), "text/plain");
+    }
+    const none = await exchange([get], () => bodyResponse(204, null, [Header.make("x-a", "1")]));
+    assert.deepEqual([none.status, none.body, none.headers.get("x-a")], [204, "", "1"]);
+    assert.equal(none.headers.get("content-type"), null);
+  });
+});
