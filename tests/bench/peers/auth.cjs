@@ -6,12 +6,16 @@
 const { createDecipheriv, createHash } = require("node:crypto");
 const { Buffer } = require("node:buffer");
 const { readFileSync } = require("node:fs");
+const { performance } = require("node:perf_hooks");
 const limiter = require("@fastify/rate-limit");
 const { Redis } = require("ioredis");
 const CircuitBreaker = require("opossum");
-const { breakerOptions, makeServer, rateLimit, redisOptions, setting } = require("./Features.cjs");
+const Features = require("./Features.cjs");
+
+const { breakerOptions, makeReadMetrics, makeServer, rateLimit, redisOptions, setting } = Features;
 
 const server = makeServer("auth");
+const reads = makeReadMetrics("auth");
 const redis = new Redis(setting("REDIS_URL"), redisOptions);
 redis.on("error", () => {});
 
@@ -70,9 +74,11 @@ const start = async () => {
       const tenant = tenantById.get(tenantOf(request));
       if (tenant === undefined) return reply.code(404).send({ error: "Unknown tenant" });
       const key = `token:${createHash("sha256").update(userToken).digest("hex")}`;
+      const startedAt = performance.now();
       let text;
       try {
         text = await breaker.fire(key);
+        reads.done(startedAt, text);
       } catch {
         return reply.code(503).header("retry-after", "30").send({ error: "Unavailable" });
       }

@@ -2,13 +2,17 @@
  * The routing service as a Node team would build it: Fastify, fast-jwt with its cache on, opossum
  * around ioredis, @fastify/rate-limit, prom-client, pino. Answers `/api/v1/route` from Redis.
  */
+const { performance } = require("node:perf_hooks");
 const limiter = require("@fastify/rate-limit");
 const { createVerifier } = require("fast-jwt");
 const { Redis } = require("ioredis");
 const CircuitBreaker = require("opossum");
-const { breakerOptions, makeServer, rateLimit, redisOptions, setting } = require("./Features.cjs");
+const Features = require("./Features.cjs");
+
+const { breakerOptions, makeReadMetrics, makeServer, rateLimit, redisOptions, setting } = Features;
 
 const server = makeServer("routing");
+const reads = makeReadMetrics("routing");
 const redis = new Redis(setting("REDIS_URL"), redisOptions);
 redis.on("error", () => {});
 
@@ -65,9 +69,11 @@ const start = async () => {
     { schema, config: { rateLimit: {} }, onRequest: authenticate },
     async (request, reply) => {
       const { storeId } = request.query;
+      const startedAt = performance.now();
       let text;
       try {
         text = await breaker.fire(`store:${request.tenantId}:${storeId}`);
+        reads.done(startedAt, text);
       } catch {
         return reply.code(503).header("retry-after", "30").send({ error: "Unavailable" });
       }
