@@ -3,6 +3,7 @@
  * shrinks with its garbage: V8 lets a heap grow to a multiple of what is live before it collects,
  * which takes minutes under much load and an hour under little. What grows here is held by somebody.
  */
+import { v8Flags } from "../../deploy/binary/V8Flags.ts";
 import type { Amicis } from "../support/Amicis.ts";
 import { eventually } from "../support/eventually.ts";
 import { look } from "./Resources.ts";
@@ -29,7 +30,7 @@ export const heldMeasures: ReadonlyArray<HeldMeasure> = ["heap", "external", "me
  */
 export const collecting: ReadonlyArray<string> = [
   Deno.execPath(),
-  ...["run", "-A", "--no-check", "--v8-flags=--expose-gc,--heap-growing-percent=100"],
+  ...["run", "-A", "--no-check", `--v8-flags=${["--expose-gc", ...v8Flags]}`],
   new URL("collecting.ts", import.meta.url).pathname,
 ];
 
