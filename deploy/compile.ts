@@ -12,6 +12,9 @@
  * | services and drivers loaded on demand, effect without its barrel | 180 to 220 | | |
  * | the same as a script with its bytecode | 90 | 80 | 97 |
  *
+ * By now it is 60 beside 20 of an empty program, with no collection before the service is ready
+ * (`binary/V8Flags.ts`) and schemas made where they are used.
+ *
  * `DENO_FOR_COMPILE` names another deno to compile with, for places where `denort` must be supplied
  * by hand through `DENORT_BIN`; elsewhere the running deno fetches it by itself.
  */
