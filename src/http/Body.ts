@@ -10,7 +10,7 @@ import { type AnyProblem, BadRequest, PayloadTooLarge, UnsupportedMediaType } fr
 /** Deepest nesting of arrays and objects that is parsed. */
 export const maxDepth = 32;
 
-const malformed = () => new BadRequest({ error: "Request body is not valid JSON" });
+const notJson = "Request body is not valid JSON";
 
 /** The parsed body. A body that never completes is for the request's deadline to end. */
 export const readJson = (
@@ -22,8 +22,9 @@ export const readJson = (
     const length = Number(announced);
     if (length > maxBytes) return new PayloadTooLarge();
     if (length === 0) return missing();
-    if (!isAcceptable(request)) return new UnsupportedMediaType();
-    return Immediate.flatMap(readText(request, length), parse);
+    return isAcceptable(request)
+      ? Immediate.flatMap(readKnown(request), parse)
+      : new UnsupportedMediaType();
   }
   const isChunked = requestHeader(request, "transfer-encoding") !== null;
   const acceptable = isAcceptable(request);
@@ -33,7 +34,7 @@ export const readJson = (
     readStream(request, maxBytes),
     (bytes): Effect.Effect<unknown, AnyProblem> => {
       if (bytes.byteLength === 0) return missing();
-      return acceptable ? parseBytes(bytes) : new UnsupportedMediaType();
+      return acceptable ? parse(bytes) : new UnsupportedMediaType();
     },
   );
 };
@@ -61,24 +62,14 @@ const isPlain = (contentEncoding: string | null): boolean =>
 /** The caller went away, or broke the rules of chunked encoding: nobody may be left to answer. */
 const incomplete = () => new BadRequest({ error: "Request body is incomplete" });
 
-/**
- * The text of a body of this many bytes; the server below reads no more. As text it comes without a
- * buffer on the way, whose making and collecting cost 2 µs.
- */
-const readText = (request: Request, length: number): Effect.Effect<string, AnyProblem> =>
+/** The server below reads no more than the announced length. */
+const readKnown = (request: Request): Effect.Effect<Uint8Array, AnyProblem> =>
   new Immediate.Wait((resume) => {
-    request.text().then(
-      (text) => resume(isIntact(text, length) ? Effect.succeed(text) : malformed()),
+    request.bytes().then(
+      (bytes) => resume(Effect.succeed(bytes)),
       () => resume(incomplete()),
     );
   });
-
-/**
- * False where bytes that are no UTF-8 were replaced: a replacement is longer than all that it can
- * stand for, but for a character cut off before its fourth byte. That one is let through.
- */
-const isIntact = (text: string, length: number): boolean =>
-  !text.includes("\ufffd") || new TextEncoder().encode(text).byteLength === length;
 
 const readStream = (request: Request, maxBytes: number): Effect.Effect<Uint8Array, AnyProblem> =>
   Effect.async((resume) => {
@@ -118,27 +109,17 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, size: number): Uint8Array => 
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-const parseBytes = (bytes: Uint8Array): Effect.Effect<unknown, BadRequest> => {
+const parse = (bytes: Uint8Array): Effect.Effect<unknown, BadRequest> => {
   try {
-    return parse(utf8.decode(bytes));
+    const text = utf8.decode(bytes);
+    if (depthExceeds(text, maxDepth)) {
+      return new BadRequest({ error: "Request body is nested too deeply" });
+    }
+    return Effect.succeed(JSON.parse(text));
   } catch {
-    return malformed();
+    return new BadRequest({ error: notJson });
   }
 };
-
-const parse = (text: string): Effect.Effect<unknown, BadRequest> => {
-  if (depthExceeds(text, maxDepth)) {
-    return new BadRequest({ error: "Request body is nested too deeply" });
-  }
-  try {
-    return Effect.succeed(JSON.parse(text.startsWith(byteOrderMark) ? text.slice(1) : text));
-  } catch {
-    return malformed();
-  }
-};
-
-/** The text of a body that had arrived before it was asked for still has it. */
-const byteOrderMark = "\ufeff";
 
 /** Counts brackets outside strings; what is not JSON at all is found by the parser. */
 export const depthExceeds = (text: string, limit: number): boolean => {
