@@ -81,7 +81,7 @@ const wrapped = (script: string): string =>
   }})`;
 
 /**
- * Without blanks: each megabyte in the binary costs a start a millisecond, whether it is needed or
+ * Without blanks: each megabyte in the binary costs a start some 0.7 ms, whether it is needed or
  * not. The program keeps all its names, since stack traces go by them; drivers keep what functions
  * and classes call themselves, since errors go by it.
  */

@@ -7,52 +7,50 @@ import * as Header from "./Header.ts";
 export interface Cors {
   /** Adds what a browser needs to let the page see the answer to this request. */
   readonly expose: (request: Request, headers: Array<Header.Header>) => void;
-  /** Adds the answer to a preflight for an address with these methods, if `expose` allowed it. */
-  readonly permit: (headers: Array<Header.Header>, methods: string) => void;
+  /** What answers a preflight for an address with these methods; nothing for other requests. */
+  readonly permit: (request: Request, methods: string) => ReadonlyArray<Header.Header>;
 }
 
 /** Response headers that a page may read beyond the few it always may. */
 export const exposedHeaders = "x-correlation-id, x-cache, age, retry-after";
 
-const allowedHeaders =
-  "authorization, content-type, x-correlation-id, x-request-id, traceparent, tracestate";
-
-const allowOrigin = "access-control-allow-origin";
-const anyOrigin = Header.make(allowOrigin, "*");
 const exposed = Header.make("access-control-expose-headers", exposedHeaders);
+const allowOrigin = Header.named("access-control-allow-origin");
+const anyOrigin = allowOrigin("*");
 const varying = Header.make("vary", "Origin");
+const allowMethods = Header.named("access-control-allow-methods");
+const allowHeaders = Header.make(
+  "access-control-allow-headers",
+  "authorization, content-type, x-correlation-id, x-request-id, traceparent, tracestate",
+);
 
 /** Seconds for which a browser need not ask again; browsers cap it themselves. */
-const maxAge = "86400";
+const maxAge = Header.make("access-control-max-age", "86400");
 
 /** `*` among the origins allows all; an origin is scheme, host and port, as browsers send it. */
 export const make = (origins: ReadonlyArray<string>): Cors => {
   const any = origins.includes("*");
   const allowed = new Set(origins.map((origin) => origin.toLowerCase()));
+  const allowedOrigin = (request: Request): Header.Header | undefined => {
+    if (any) return anyOrigin;
+    const origin = requestHeader(request, "origin");
+    return origin !== null && allowed.has(origin.toLowerCase()) ? allowOrigin(origin) : undefined;
+  };
   return {
     expose: (request, headers) => {
-      if (any) {
-        headers.push(anyOrigin, exposed);
-        return;
-      }
       // With a list the answer depends on who asks, which caches have to be told.
-      headers.push(varying);
-      const origin = requestHeader(request, "origin");
-      if (origin === null || !allowed.has(origin.toLowerCase())) return;
-      headers.push(Header.make(allowOrigin, origin), exposed);
+      if (!any) headers.push(varying);
+      const origin = allowedOrigin(request);
+      if (origin !== undefined) headers.push(origin, exposed);
     },
-    permit: (headers, methods) => {
-      if (!headers.some(([name]) => name === allowOrigin)) return;
-      headers.push(
-        Header.make("access-control-allow-methods", methods),
-        Header.make("access-control-allow-headers", allowedHeaders),
-        Header.make("access-control-max-age", maxAge),
-      );
-    },
+    permit: (request, methods) =>
+      isPreflight(request) && allowedOrigin(request) !== undefined
+        ? [allowMethods(methods), allowHeaders, maxAge]
+        : Header.none,
   };
 };
 
 /** A browser asking whether it may send another request. */
-export const isPreflight = (request: Request): boolean =>
+const isPreflight = (request: Request): boolean =>
   request.method === "OPTIONS" && requestHeader(request, "origin") !== null &&
   requestHeader(request, "access-control-request-method") !== null;

@@ -3,7 +3,6 @@
  * not exist is 404 for everyone, what exists asks for credentials afterwards.
  */
 import * as Correlation from "./Correlation.ts";
-import * as Cors from "./Cors.ts";
 import { requestHeader } from "./DenoServe.ts";
 import { Exchange, unavailable } from "./Exchange.ts";
 import * as Header from "./Header.ts";
@@ -77,13 +76,10 @@ const withoutRoute = (asked: Asked, { place }: Match<Route>): Response => {
   if (request.method !== "OPTIONS") {
     return respondProblem(asked, new Problem.MethodNotAllowed({ headers: [allow] }));
   }
-  const outcome = {
+  return respond(asked, {
     status: 204,
     body: null,
     contentType: "",
-    headers: [allow],
-  };
-  return respond(asked, outcome, (headers) => {
-    if (Cors.isPreflight(request)) serving.cors.permit(headers, place.allow);
+    headers: [allow, ...serving.cors.permit(request, place.allow)],
   });
 };

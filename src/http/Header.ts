@@ -31,6 +31,9 @@ export const make = (name: string, value: string): Header => named(name)(value);
 export const all = (headers: Readonly<Record<string, string>>): ReadonlyArray<Header> =>
   Object.entries(headers).map(([name, value]) => make(name, value));
 
+/** No headers. */
+export const none: ReadonlyArray<Header> = [];
+
 /** Ends the connection with this answer. */
 export const closing = make("connection", "close");
 

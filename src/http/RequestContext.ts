@@ -3,10 +3,8 @@
  * starts and inherited by every fiber forked from it, so the logger and outgoing calls can read it.
  */
 import { type Context, FiberRef, type Tracer } from "effect";
-import type { Header } from "./Header.ts";
+import * as Header from "./Header.ts";
 import type { Principal } from "./Principal.ts";
-
-const none: ReadonlyArray<Header> = [];
 
 /** One request. Times are monotonic milliseconds. */
 export class RequestContext {
@@ -19,7 +17,7 @@ export class RequestContext {
   principal: Context.Tag.Service<Principal> | null = null;
 
   /** More headers for the answer. */
-  answerHeaders: ReadonlyArray<Header> = none;
+  answerHeaders: ReadonlyArray<Header.Header> = Header.none;
 
   /** The request's own span; `null` when requests are not traced. */
   span: Tracer.Span | null = null;
@@ -38,7 +36,7 @@ export class RequestContext {
   ) {}
 
   /** Adds headers to whatever will be answered. */
-  addHeaders(headers: ReadonlyArray<Header>): void {
+  addHeaders(headers: ReadonlyArray<Header.Header>): void {
     this.answerHeaders = this.answerHeaders.length === 0
       ? headers
       : [...this.answerHeaders, ...headers];

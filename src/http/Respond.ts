@@ -21,8 +21,6 @@ export interface Outcome {
   readonly headers?: ReadonlyArray<Header.Header> | undefined;
 }
 
-const none: ReadonlyArray<Header.Header> = [];
-
 /** A request as far as its answer needs it. */
 export interface Asked {
   readonly serving: Serving;
@@ -68,18 +66,10 @@ const contentTypeHeader = Header.named("content-type");
 const correlationIdHeader = Header.named("x-correlation-id");
 const retryAfterHeader = Header.named("retry-after");
 
-/**
- * The `Response` of an outcome; to be called once a request. `more` may add to its headers, once all
- * others are there.
- */
-export const respond = (
-  asked: Asked,
-  outcome: Outcome,
-  more?: (headers: Array<Header.Header>) => void,
-): Response => {
+/** The `Response` of an outcome; to be called once a request. */
+export const respond = (asked: Asked, outcome: Outcome): Response => {
   const { status } = outcome;
   const headers = headersOf(asked, outcome);
-  more?.(headers);
   const body = sendable(asked, outcome);
   const response = typeof body === "string"
     ? textResponse(status, body, headers)
@@ -89,7 +79,7 @@ export const respond = (
 };
 
 const headersOf = ({ serving, request, context }: Asked, outcome: Outcome) => {
-  const { contentType, headers = none } = outcome;
+  const { contentType, headers = Header.none } = outcome;
   const all: Array<Header.Header> = [];
   if (contentType !== "") all.push(contentTypeHeader(contentType));
   all.push(noSniff);

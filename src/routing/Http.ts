@@ -38,10 +38,13 @@ const toProblem = Match.type<StoreNotFound | StoresUnavailable>().pipe(
   }),
 );
 
+const cacheHeader = Header.named("x-cache");
+const ageHeader = Header.named("age");
+
 const headersOf = ({ source, ageSeconds }: Found): ReadonlyArray<Header.Header> =>
   ageSeconds === undefined
-    ? [Header.make("x-cache", source)]
-    : [Header.make("x-cache", source), Header.make("age", String(ageSeconds))];
+    ? [cacheHeader(source)]
+    : [cacheHeader(source), ageHeader(String(ageSeconds))];
 
 /** What callers of a route were sent, by the cache's entry that it was made from. */
 const sent = new WeakMap<CachedStore, Answer.Answer<never>>();

@@ -8,7 +8,7 @@ import { bodyResponse, requestHeader, textResponse } from "../../src/http/DenoSe
 import * as Header from "../../src/http/Header.ts";
 import { RawConnection } from "./support/RawHttp.ts";
 
-/** Asks a server whose every answer is the given one; what comes back, and all that `asked` saw. */
+/** Asks a server whose every answer is the given one, and gives what comes back. */
 const exchange = async (
   lines: ReadonlyArray<string>,
   answer: (request: Request) => Response,

@@ -10,9 +10,14 @@ const { performance } = require("node:perf_hooks");
 const limiter = require("@fastify/rate-limit");
 const { Redis } = require("ioredis");
 const CircuitBreaker = require("opossum");
-const Features = require("./Features.cjs");
-
-const { breakerOptions, makeReadMetrics, makeServer, rateLimit, redisOptions, setting } = Features;
+const {
+  breakerOptions,
+  makeReadMetrics,
+  makeServer,
+  rateLimit,
+  redisOptions,
+  setting,
+} = require("./Features.cjs");
 
 const server = makeServer("auth");
 const reads = makeReadMetrics("auth");

@@ -7,9 +7,14 @@ const limiter = require("@fastify/rate-limit");
 const { createVerifier } = require("fast-jwt");
 const { Redis } = require("ioredis");
 const CircuitBreaker = require("opossum");
-const Features = require("./Features.cjs");
-
-const { breakerOptions, makeReadMetrics, makeServer, rateLimit, redisOptions, setting } = Features;
+const {
+  breakerOptions,
+  makeReadMetrics,
+  makeServer,
+  rateLimit,
+  redisOptions,
+  setting,
+} = require("./Features.cjs");
 
 const server = makeServer("routing");
 const reads = makeReadMetrics("routing");
