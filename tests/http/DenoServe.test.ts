@@ -4,7 +4,12 @@
  */
 import { strict as assert } from "node:assert";
 import { describe, it } from "@std/testing/bdd";
-import { bodyResponse, requestHeader, textResponse } from "../../src/http/DenoServe.ts";
+import {
+  arrivedBody,
+  bodyResponse,
+  requestHeader,
+  textResponse,
+} from "../../src/http/DenoServe.ts";
 import * as Header from "../../src/http/Header.ts";
 import { RawConnection } from "./support/RawHttp.ts";
 
@@ -73,6 +78,68 @@ describe("requestHeader()", () => {
     assert.ok(kept !== undefined);
     const request = kept;
     assert.throws(() => requestHeader(request, "x-one"), TypeError);
+  });
+});
+
+describe("arrivedBody()", () => {
+  /** A POST whose body comes in these parts, the last ones once the handler has begun. */
+  const post = async (
+    [first = "", ...rest]: ReadonlyArray<string>,
+    answer: (request: Request) => Promise<Response>,
+  ) => {
+    const begun = Promise.withResolvers<void>();
+    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+      const response = answer(request);
+      begun.resolve();
+      return response;
+    });
+    try {
+      using connection = await RawConnection.open(server.addr.port);
+      const length = new TextEncoder().encode(first + rest.join("")).length;
+      await connection.send(
+        `POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${length}\r\n\r\n${first}`,
+      );
+      await begun.promise;
+      for (const part of rest) await connection.send(part);
+      return await connection.receive();
+    } finally {
+      await server.shutdown();
+    }
+  };
+
+  it("is the whole body where that came with the head, once", async () => {
+    const text = '{"name":"here"}';
+    const answer = await post([text], async (request) => {
+      const arrived = arrivedBody(request);
+      const { bodyUsed } = request;
+      const again = arrivedBody(request);
+      await assert.rejects(request.bytes(), TypeError);
+      assert.deepEqual([bodyUsed, again], [true, undefined]);
+      return new Response(arrived);
+    });
+    assert.deepEqual([answer.status, answer.body], [200, text]);
+  });
+
+  it("is nothing of a body that is still to come, which can be read as ever", async () => {
+    let arrived: Uint8Array | undefined;
+    const answer = await post(["one ", "two ", "three"], async (request) => {
+      arrived = arrivedBody(request);
+      return new Response(await request.bytes());
+    });
+    assert.equal(arrived, undefined);
+    assert.deepEqual([answer.status, answer.body], [200, "one two three"]);
+  });
+
+  it("is nothing where there is no body, or none from the server", async () => {
+    let arrived: Uint8Array | undefined;
+    await exchange([get], (request) => {
+      arrived = arrivedBody(request);
+      return new Response();
+    });
+    assert.equal(arrived, undefined);
+    const request = new Request("http://localhost", { method: "POST", body: "by hand" });
+    assert.equal(arrivedBody(request), undefined);
+    assert.equal(await request.text(), "by hand");
   });
 });
 
