@@ -113,6 +113,11 @@ const usable = (
     : Option.none();
 };
 
+const exchanged = (
+  { tenantId, name }: Tenant,
+  { accessToken, expiresIn }: Issued,
+): ExchangedToken => ({ accessToken, expiresIn, tenant: { id: tenantId, name } });
+
 const make = (
   options: Options,
 ): Effect.Effect<
@@ -210,35 +215,41 @@ const make = (
       );
     };
 
+    /** Each 503 in place of a token is told of. */
+    const told = <E extends ExchangeFailure>(tenantId: string, failed: Effect.Effect<never, E>) =>
+      Effect.tapError(failed, (failure) =>
+        failure instanceof ExchangeUnavailable
+          ? fallback(operation, "503", { tenantId, error: failure.reason })
+          : Effect.void);
+
+    const issue = (
+      tenant: Tenant,
+      token: Redacted.Redacted<string>,
+      recalled: Effect.Effect<Option.Option<Issued>>,
+    ): Effect.Effect<ExchangedToken, ExchangeFailure> =>
+      Effect.matchEffect(issueOnce(tenant, token, recalled), {
+        onFailure: (failure) =>
+          told(tenant.tenantId, tell(tenant.tenantId, failure)),
+        onSuccess: (issued) =>
+          Effect.succeed(exchanged(tenant, issued)),
+      });
+
     /**
      * Most tokens are in the cache, and a look into it needs no fiber and nobody to share it with. A
      * miss looks once more inside of the shared run: the token may have been exchanged meanwhile.
      */
-    const issue = (tenant: Tenant, token: Redacted.Redacted<string>) => {
+    const exchangeOf = (tenant: Tenant, token: Redacted.Redacted<string>) => {
       const { tenantId } = tenant;
-      if (options.spans !== undefined) return issueOnce(tenant, token, recall(tenantId, token));
-      return Immediate.suspend(() =>
-        Immediate.match(look(tenantId, token), {
-          onSuccess: (found): Effect.Effect<Issued, AskFailure> => {
-            if (Option.isNone(found)) return issueOnce(tenant, token, recall(tenantId, token));
-            onLookup?.("hit");
-            return Effect.succeed(found.value);
-          },
-          onFailure: (failure) => issueOnce(tenant, token, notUsed(failure)),
-        })
-      );
-    };
-
-    const exchangeOf = (tenant: Tenant, token: Redacted.Redacted<string>) =>
-      Immediate.match(issue(tenant, token), {
-        onFailure: (failure) => tell(tenant.tenantId, failure),
-        onSuccess: ({ accessToken, expiresIn }) =>
-          Effect.succeed({
-            accessToken,
-            expiresIn,
-            tenant: { id: tenant.tenantId, name: tenant.name },
-          }),
+      if (options.spans !== undefined) return issue(tenant, token, recall(tenantId, token));
+      return Immediate.match(look(tenantId, token), {
+        onSuccess: (found): Effect.Effect<ExchangedToken, ExchangeFailure> => {
+          if (Option.isNone(found)) return issue(tenant, token, recall(tenantId, token));
+          onLookup?.("hit");
+          return Effect.succeed(exchanged(tenant, found.value));
+        },
+        onFailure: (failure) => issue(tenant, token, notUsed(failure)),
       });
+    };
 
     return TokenExchange.of({
       occupancy: guards.occupancy,
@@ -248,28 +259,17 @@ const make = (
         admit?: (tenant: Tenant) => Effect.Effect<void, E>,
       ) =>
         Immediate.suspend(() =>
-          Immediate.match(
-            Immediate.match(tenants.find(tenantId), {
-              onFailure: ({ message, retryAfter }) => unavailable(message, retryAfter),
-              onSuccess: (found): Effect.Effect<ExchangedToken, ExchangeFailure | E> => {
-                if (Option.isNone(found)) return new UnknownTenant({ tenantId });
-                const tenant = found.value;
-                return admit === undefined
-                  ? exchangeOf(tenant, token)
-                  : Immediate.flatMap(admit(tenant), () => exchangeOf(tenant, token));
-              },
-            }),
-            {
-              onSuccess: Effect.succeed,
-              onFailure: (failure): Effect.Effect<never, ExchangeFailure | E> =>
-                failure instanceof ExchangeUnavailable
-                  ? Effect.zipRight(
-                    fallback(operation, "503", { tenantId, error: failure.reason }),
-                    Effect.fail(failure),
-                  )
-                  : Effect.fail(failure),
+          Immediate.match(tenants.find(tenantId), {
+            onFailure: ({ message, retryAfter }) =>
+              told(tenantId, unavailable(message, retryAfter)),
+            onSuccess: (found): Effect.Effect<ExchangedToken, ExchangeFailure | E> => {
+              if (Option.isNone(found)) return new UnknownTenant({ tenantId });
+              const tenant = found.value;
+              return admit === undefined
+                ? exchangeOf(tenant, token)
+                : Immediate.flatMap(admit(tenant), () => exchangeOf(tenant, token));
             },
-          )
+          })
         ),
     });
   });

@@ -65,7 +65,7 @@ export class Exchange implements Asked, Watched {
       if (exit !== null) return this.#answer(exit);
       return this.#wait(() => this.#watch(fiber));
     }
-    return this.#wait(() => this.#continue(work));
+    return this.#wait(() => work.start((rest) => this.#continue(rest)));
   }
 
   #wait(begin: () => void): Promise<Response> {
@@ -79,7 +79,6 @@ export class Exchange implements Asked, Watched {
   /** Goes on until there is an answer; what nobody waits for any more is not begun. */
   #continue(work: Effect.Effect<unknown, unknown, unknown>): void {
     if (this.#resolve === undefined) return;
-    if (work instanceof Immediate.Wait) return work.start((rest) => this.#continue(rest));
     if (Problem.isProblem(work)) return this.#settle(() => respondProblem(this, work));
     const result = Immediate.resultOf(work);
     if (result !== undefined) return this.#settle(() => this.#answer(result));
@@ -164,15 +163,16 @@ export class Exchange implements Asked, Watched {
       ? undefined
       : route.headers(Object.fromEntries(request.headers));
     if (Problem.isProblem(headers)) return headers;
-    const input = { path, urlParams, payload: undefined, headers, context, request };
-    if (route.payload === null) return route.handler(input);
+    if (route.payload === null) {
+      return route.handler({ path, urlParams, payload: undefined, headers, context, request });
+    }
     const decode = route.payload;
     this.#readingBody = true;
     return Immediate.flatMap(readJson(request, this.serving.maxBodyBytes), (json) => {
       this.#readingBody = false;
       const payload = decode(json);
       if (Problem.isProblem(payload)) return payload;
-      return route.handler({ ...input, payload });
+      return route.handler({ path, urlParams, payload, headers, context, request });
     });
   }
 

@@ -21,13 +21,79 @@ class Step<A, E, R> extends Effectable.Class<A, E, R> {
   }
 }
 
-/** A wait: calls back once, with what is left to be run. */
+type AnyEffect = Effect.Effect<unknown, unknown, unknown>;
+type AnyExit = Exit.Exit<unknown, unknown>;
+type Next = (exit: AnyExit) => AnyEffect;
+
+/** What goes on when a wait has ended: `next`, after all that was added before it. */
+interface Following {
+  readonly next: Next;
+  readonly before: Following | undefined;
+}
+
+/**
+ * A wait: calls back with what is left to be run. Only the first call counts, as with `Effect.async`:
+ * an answer may still come after its deadline.
+ */
 export class Wait<A, E, R> extends Effectable.Class<A, E, R> {
-  constructor(readonly start: (resume: (rest: Effect.Effect<A, E, R>) => void) => void) {
+  readonly #source: (resume: (rest: AnyEffect) => void) => void;
+  readonly #following: Following | undefined;
+
+  constructor(
+    source: (resume: (rest: Effect.Effect<A, E, R>) => void) => void,
+    following?: Following,
+  ) {
     super();
+    this.#source = source;
+    this.#following = following;
   }
+
   override commit(): Effect.Effect<A, E, R> {
-    return Effect.async(this.start);
+    return Effect.async<A, E, R>((resume) => this.start(resume));
+  }
+
+  /** The same wait, with one more step behind it. Costs two small objects, however many there are. */
+  andThen<B, E2, R2>(
+    next: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R2>,
+  ): Wait<B, E2, R | R2> {
+    // Steps run in the order in which they were added: each is given what the one before it leaves,
+    // and the whole leaves what the last one does.
+    const following = { next: next as Next, before: this.#following };
+    return new Wait(this.#source, following) as Wait<B, E2, R | R2>;
+  }
+
+  /** Begins to wait; `resume` is given the result, or what a fiber has to run. */
+  start(resume: (rest: Effect.Effect<A, E, R>) => void): void {
+    // As above: what the last step leaves has the types of the whole.
+    this.#run([], resume as (rest: AnyEffect) => void);
+  }
+
+  /** `steps` follow this wait's own; the last one comes first. */
+  #run(steps: Array<Next>, resume: (rest: AnyEffect) => void): void {
+    for (let step = this.#following; step !== undefined; step = step.before) steps.push(step.next);
+    let isOver = false;
+    this.#source((rest) => {
+      if (isOver) return;
+      isOver = true;
+      Wait.#proceed(rest, steps, resume);
+    });
+  }
+
+  static #proceed(rest: AnyEffect, steps: Array<Next>, resume: (rest: AnyEffect) => void): void {
+    let left = rest;
+    let exit: AnyExit | undefined;
+    let next: Next | undefined;
+    do {
+      try {
+        left = begin(next === undefined || exit === undefined ? left : next(exit));
+      } catch (defect) {
+        left = Exit.die(defect);
+      }
+      exit = resultOf(left);
+      next = exit === undefined ? undefined : steps.pop();
+    } while (next !== undefined);
+    if (left instanceof Wait) left.#run(steps, resume);
+    else resume(steps.reduceRight(inFiber, left));
   }
 }
 
@@ -68,27 +134,19 @@ export const andThen = <A, E, R, B, E2, R2>(
   const begun = begin(self);
   const exit = resultOf(begun);
   if (exit !== undefined) return begin(next(exit));
-  if (begun instanceof Wait) {
-    // As above.
-    const { start } = begun as Wait<A, E, R>;
-    return new Wait((resume) =>
-      start((rest) => {
-        let after: Effect.Effect<B, E2, R | R2>;
-        try {
-          after = andThen(rest, next);
-        } catch (defect) {
-          after = Exit.die(defect);
-        }
-        if (after instanceof Wait) (after as Wait<B, E2, R | R2>).start(resume);
-        else resume(after);
-      })
-    );
-  }
-  return Effect.matchCauseEffect(begun, {
+  // As above.
+  if (begun instanceof Wait) return (begun as Wait<A, E, R>).andThen(next);
+  return inFiber(begun, next);
+};
+
+const inFiber = <A, E, R, B, E2, R2>(
+  self: Effect.Effect<A, E, R>,
+  next: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R2>,
+): Effect.Effect<B, E2, R | R2> =>
+  Effect.matchCauseEffect(self, {
     onSuccess: (value) => next(Exit.succeed(value)),
     onFailure: (cause) => next(Exit.failCause(cause)),
   });
-};
 
 /** `Effect.matchEffect` that begins at once; defects and interruptions pass. */
 export const match = <A, E, R, B, E2, R2, C, E3, R3>(

@@ -3,6 +3,7 @@ import { Context, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect";
 import assert from "node:assert/strict";
 import { RedisConnection, type RedisOptions } from "../../src/connections/Redis.ts";
 import type { InvalidRedisUrl } from "../../src/connections/RedisUrl.ts";
+import * as Immediate from "../../src/resilience/Immediate.ts";
 import { eventually } from "../support/eventually.ts";
 import { describe, it } from "../support/it.ts";
 import { Redis } from "../support/servers/Redis.ts";
@@ -112,6 +113,22 @@ describe("RedisConnection", needs("redis-server"), () => {
       );
       server.resume();
       yield* eventually(get(redis));
+    }));
+
+  it.live("run() ends once, though its command fails again when the connection is given up", () =>
+    Effect.gen(function* () {
+      const server = yield* Redis.scoped();
+      const redis = yield* connect(server.url, { timeout: "100 millis" });
+      yield* eventually(redis.ping);
+      server.pause();
+      const call = get(redis);
+      assert.ok(call instanceof Immediate.Wait);
+      const ends: Array<unknown> = [];
+      call.start((end) => ends.push(end));
+      yield* eventually(Effect.sync(() => assert.equal(ends.length, 1)));
+      server.resume();
+      yield* eventually(get(redis));
+      assert.equal(ends.length, 1);
     }));
 
   it.live("run() works again after its connection was reset", () =>

@@ -105,9 +105,14 @@ const waiting = () => {
 
 /** Starts what is left of an effect, as a server does; answers where its end will be. */
 const started = (effect: Effect.Effect<unknown, unknown>) => {
-  const seen: { exit: Exit.Exit<unknown, unknown> | undefined } = { exit: undefined };
+  const seen: {
+    rest: Effect.Effect<unknown, unknown> | undefined;
+    exit: Exit.Exit<unknown, unknown> | undefined;
+  } = { rest: undefined, exit: undefined };
   assert.ok(effect instanceof Immediate.Wait);
-  effect.start((rest) => {
+  // It waits for what the effect is.
+  (effect as Immediate.Wait<unknown, unknown, never>).start((rest) => {
+    seen.rest = rest;
     seen.exit = Immediate.resultOf(rest);
   });
   return seen;
@@ -144,6 +149,45 @@ describe("Wait", () => {
     end(Exit.succeed(1));
     assert.deepEqual(seen.exit, Exit.die(bug));
   });
+
+  it("hears the first call back and no other, as an answer may come after its deadline", () => {
+    const { wait, end } = waiting();
+    const later = waiting();
+    const values: Array<number> = [];
+    const seen = started(Immediate.flatMap(wait, (value) => {
+      values.push(value);
+      return later.wait;
+    }));
+    end(Exit.succeed(1));
+    end(Exit.succeed(2));
+    assert.deepEqual([values, seen.exit], [[1], undefined]);
+    later.end(Exit.succeed(3));
+    assert.deepEqual(seen.exit, Exit.succeed(3));
+  });
+
+  it("can be continued in several ways, and be started again", () => {
+    const { wait, end } = waiting();
+    const plus = (more: number) => Immediate.flatMap(wait, (n) => Exit.succeed(n + more));
+    const [one, two] = [plus(1), plus(2)];
+    const seen = [one, two, one, wait].map(started);
+    end(Exit.succeed(1));
+    assert.deepEqual(seen.map(({ exit }) => exit), [2, 3, 2, 1].map(Exit.succeed));
+  });
+
+  it.effect("leaves the steps behind one that needs a fiber to that fiber", () =>
+    Effect.gen(function* () {
+      const { wait, end } = waiting();
+      const inFiber = Immediate.flatMap(wait, (n) => Effect.as(Effect.yieldNow(), n + 1));
+      const all = Immediate.flatMap(
+        Immediate.flatMap(inFiber, (n) => Exit.succeed(n * 10)),
+        (n) => Exit.succeed(`got ${n}`),
+      );
+      const seen = started(all);
+      end(Exit.succeed(1));
+      assert.equal(seen.exit, undefined);
+      assert.ok(seen.rest !== undefined);
+      assert.deepEqual(yield* seen.rest, "got 20");
+    }));
 
   it.effect("is an ordinary effect in a fiber", () =>
     Effect.gen(function* () {
