@@ -12,7 +12,7 @@ import { fallbackUsed } from "../operations/Events.ts";
 import type { DependencyFailure } from "../resilience/DependencyFailure.ts";
 import type { Guard } from "../resilience/Guard.ts";
 import * as Immediate from "../resilience/Immediate.ts";
-import { clockOf, monotonicMillis } from "../resilience/Monotonic.ts";
+import { clockOf, monotonicMillis, recentMillis } from "../resilience/Monotonic.ts";
 import { type Refusal, retryAfter } from "../resilience/Refusal.ts";
 import * as SingleFlight from "../resilience/SingleFlight.ts";
 import type { Tenant } from "./Tenant.ts";
@@ -129,7 +129,7 @@ const make = (options: Options) =>
       unsafeSizes: () => ({ tenants: copies.size, unknown: unknown.size }),
       find: (tenantId) =>
         Immediate.suspend(() => {
-          const now = monotonicMillis(clock);
+          const now = recentMillis(clock);
           const copy = copies.get(tenantId);
           if (copy !== undefined && now < copy.freshUntil) {
             return Effect.succeed(Option.some(copy.tenant));
