@@ -81,21 +81,26 @@ export class Wait<A, E, R> extends Effectable.Class<A, E, R> {
 
   static #proceed(rest: AnyEffect, steps: Array<Next>, resume: (rest: AnyEffect) => void): void {
     let left = rest;
-    let exit: AnyExit | undefined;
-    let next: Next | undefined;
-    do {
-      try {
-        left = begin(next === undefined || exit === undefined ? left : next(exit));
-      } catch (defect) {
-        left = Exit.die(defect);
-      }
+    let exit = resultOf(left);
+    while (exit !== undefined) {
+      const next = steps.pop();
+      if (next === undefined) return resume(exit);
+      left = take(next, exit);
       exit = resultOf(left);
-      next = exit === undefined ? undefined : steps.pop();
-    } while (next !== undefined);
+    }
     if (left instanceof Wait) left.#run(steps, resume);
     else resume(steps.reduceRight(inFiber, left));
   }
 }
+
+/** What a step throws behind a wait has nobody above it: it is a defect. */
+const take = (next: Next, exit: AnyExit): AnyEffect => {
+  try {
+    return begin(next(exit));
+  } catch (defect) {
+    return Exit.die(defect);
+  }
+};
 
 /**
  * An effect whose first step `begin` may take outside of a fiber; in one, `inFiber` is run instead
