@@ -33,8 +33,6 @@ const challenge = Header.make(
   'Bearer realm="amicis", error="invalid_token"',
 );
 
-const noStore = { headers: [Header.noStore] };
-
 /** A problem is an effect that fails with itself. */
 const toProblem = Match.type<ExchangeFailure | TooManyRequests>().pipe(
   Match.tagsExhaustive({
@@ -71,13 +69,10 @@ export const authHandlers = ({ onRateLimited = () => {} }: Options = {}) =>
     /** Only known tenants get here, so nobody can fill the limiter with made-up names. */
     const admit = (context: RequestContext) => ({ tenantId }: Tenant) =>
       Immediate.suspend((): Effect.Effect<void, TooManyRequests> => {
-        const decision = limiter.unsafeTake(tenantId);
-        if (!decision.allowed) {
-          onRateLimited();
-          return RateLimit.refusal(decision);
-        }
-        context.addHeaders(RateLimit.headers(decision));
-        return Effect.void;
+        const refused = RateLimit.admit(limiter, tenantId, context);
+        if (refused === undefined) return Effect.void;
+        onRateLimited();
+        return refused;
       });
 
     return handlers(AuthApi, {
@@ -87,7 +82,10 @@ export const authHandlers = ({ onRateLimited = () => {} }: Options = {}) =>
           return Immediate.match(exchange(tenantId, token, admit(context)), {
             onSuccess: ({ accessToken, expiresIn, tenant }) =>
               Effect.succeed(
-                Answer.of({ accessToken: Redacted.value(accessToken), expiresIn, tenant }, noStore),
+                Answer.of(
+                  { accessToken: Redacted.value(accessToken), expiresIn, tenant },
+                  Answer.noStore,
+                ),
               ),
             onFailure: toProblem,
           });

@@ -56,9 +56,13 @@ export class TokenCache extends Context.Tag("auth/TokenCache")<TokenCache, {
     });
 }
 
-/** Where a token lives, in every backend: `token:` and the SHA-256 of "tenantId:token" in hex. */
+/** `tenantId:token`: no two pairs share one, as no tenant's name holds a colon. A secret, like the token. */
+export const nameOf = (tenantId: string, token: Redacted.Redacted<string>): string =>
+  `${tenantId}:${Redacted.value(token)}`;
+
+/** Where a token lives, in every backend: `token:` and the SHA-256 of {@link nameOf} in hex. */
 export const keyOf = (tenantId: string, token: Redacted.Redacted<string>): string =>
-  `token:${createHash("sha256").update(`${tenantId}:${Redacted.value(token)}`).digest("hex")}`;
+  `token:${createHash("sha256").update(nameOf(tenantId, token)).digest("hex")}`;
 
 /** A map in the order of last use, bounded by count and by the tokens' total length. */
 class RecentTokens {

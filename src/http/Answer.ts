@@ -1,13 +1,16 @@
 /** An answer that is more than a value: with headers, another status, or a body as it stands. */
-import type { Header } from "./Header.ts";
+import * as Header from "./Header.ts";
 
 /** What can be said beside the body. */
 export interface Options {
   /** More response headers. */
-  readonly headers?: ReadonlyArray<Header>;
+  readonly headers?: ReadonlyArray<Header.Header>;
   /** Default: the status of the endpoint's success schema. */
   readonly status?: number;
 }
+
+/** For answers that nobody may keep. */
+export const noStore: Options = { headers: [Header.noStore] };
 
 /** A handler's answer; `A` is the value that the endpoint's success schema encodes. */
 export class Answer<out A> {
@@ -17,7 +20,7 @@ export class Answer<out A> {
     /** Sent as it stands; `undefined` when `value` is encoded. */
     readonly raw: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | undefined,
     readonly contentType: string,
-    readonly headers: ReadonlyArray<Header> | undefined,
+    readonly headers: ReadonlyArray<Header.Header> | undefined,
     readonly status: number | undefined,
   ) {}
 

@@ -125,7 +125,7 @@ const decode = (bytes: Uint8Array): string => {
   return text.includes("\ufffd") ? strict.decode(bytes) : text;
 };
 
-/** To be the last to see the bytes. */
+/** The bytes are gone afterwards. */
 const parse = (bytes: Uint8Array<ArrayBuffer>): Effect.Effect<unknown, BadRequest> => {
   try {
     const text = decode(bytes);

@@ -4,7 +4,8 @@
  * Of the 13 to 17 µs that a request cost in all, 1 to 3 went into them, measured: one header read
  * through `request.headers` makes the server copy all of them once the answer is there, and take one
  * more turn for it (0.8 µs); a response checks each header that is appended to it character by
- * character, and one that is not 200 is built twice (1.2 to 2.3 µs); and a body is waited for that is there.
+ * character, and one that is not 200 is built twice (1.2 to 2.3 µs); and a body that is there is
+ * waited for all the same.
  *
  * What this trades: it rests on names inside Deno, which promises none of them. So they are looked
  * for in the objects themselves, answers are tried out once, and where something is not what it was,

@@ -163,16 +163,16 @@ export class Exchange implements Asked, Watched {
       ? undefined
       : route.headers(Object.fromEntries(request.headers));
     if (Problem.isProblem(headers)) return headers;
-    if (route.payload === null) {
-      return route.handler({ path, urlParams, payload: undefined, headers, context, request });
-    }
+    const handle = (payload: unknown) =>
+      route.handler({ path, urlParams, payload, headers, context, request });
+    if (route.payload === null) return handle(undefined);
     const decode = route.payload;
     this.#readingBody = true;
     return Immediate.flatMap(readJson(request, this.serving.maxBodyBytes), (json) => {
       this.#readingBody = false;
       const payload = decode(json);
       if (Problem.isProblem(payload)) return payload;
-      return route.handler({ path, urlParams, payload, headers, context, request });
+      return handle(payload);
     });
   }
 

@@ -11,6 +11,7 @@ import { recentMillis } from "../resilience/Monotonic.ts";
 import * as Gate from "./Gate.ts";
 import * as Header from "./Header.ts";
 import { TooManyRequests } from "./Problem.ts";
+import type { RequestContext } from "./RequestContext.ts";
 
 /** Rates of all keys. */
 export interface Options {
@@ -127,15 +128,25 @@ const remaining = numbered("ratelimit-remaining");
 const reset = numbered("ratelimit-reset");
 
 /** The headers that tell a caller where it stands. */
-export const headers = (decision: Decision): ReadonlyArray<Header.Header> => [
+const headers = (decision: Decision): ReadonlyArray<Header.Header> => [
   limit(decision.limit),
   remaining(decision.remaining),
   reset(decision.resetSeconds),
 ];
 
-/** The 429 of a call that was not allowed. */
-export const refusal = (decision: Decision): TooManyRequests =>
-  new TooManyRequests({ retryAfter: decision.retryAfter, headers: headers(decision) });
+/** Takes a token for the request and has its answer tell so, or gives the 429 of one that has none. */
+export const admit = (
+  limiter: RateLimiter["Type"],
+  key: string,
+  context: RequestContext,
+): TooManyRequests | undefined => {
+  const decision = limiter.unsafeTake(key);
+  if (!decision.allowed) {
+    return new TooManyRequests({ retryAfter: decision.retryAfter, headers: headers(decision) });
+  }
+  context.addHeaders(headers(decision));
+  return undefined;
+};
 
 /**
  * Limits endpoints marked {@link RateLimited} by the tenant of the caller. The headers are on every
@@ -143,11 +154,7 @@ export const refusal = (decision: Decision): TooManyRequests =>
  */
 export const gate = (limiter: RateLimiter["Type"], onRefused: () => void = () => {}): Gate.Gate =>
   Gate.make(RateLimited, (_request, context) => {
-    const decision = limiter.unsafeTake(context.principal?.tenantId ?? "");
-    if (!decision.allowed) {
-      onRefused();
-      return refusal(decision);
-    }
-    context.addHeaders(headers(decision));
-    return undefined;
+    const refused = admit(limiter, context.principal?.tenantId ?? "", context);
+    if (refused !== undefined) onRefused();
+    return refused;
   });

@@ -50,7 +50,7 @@ export const gate = (
 };
 
 /** What holds at this moment, for the eyes of operators. */
-const uncached = <A>(value: A): Answer.Answer<A> => Answer.of(value, { headers: [Header.noStore] });
+const uncached = <A>(value: A): Answer.Answer<A> => Answer.of(value, Answer.noStore);
 
 const iso = (at: number): string => new Date(at).toISOString();
 

@@ -22,8 +22,6 @@ export interface OperationsOptions {
 
 type Services = CircuitBreakers | Health | Metrics | StatusFeed;
 
-const noStore = { headers: [Header.noStore] };
-
 /** What each state short of ready means to whoever asks. */
 const reasons: Readonly<Record<Exclude<Readiness, "ready">, string>> = {
   starting: "The service is still starting.",
@@ -37,7 +35,7 @@ const readyAnswer = ({ readiness }: Context.Tag.Service<Health>) =>
     readiness,
     (readiness) =>
       readiness === "ready"
-        ? Effect.succeed(Answer.of({ status: "ready" as const }, noStore))
+        ? Effect.succeed(Answer.of({ status: "ready" as const }, Answer.noStore))
         : new ServiceUnavailable({ error: "Not ready", detail: reasons[readiness] }),
   );
 
@@ -46,7 +44,7 @@ const liveAnswer = ({ isAlive }: Context.Tag.Service<Health>) =>
     isAlive,
     (isAlive) =>
       isAlive
-        ? Effect.succeed(Answer.of({ status: "alive" as const }, noStore))
+        ? Effect.succeed(Answer.of({ status: "alive" as const }, Answer.noStore))
         : new ServiceUnavailable({ error: "Not alive", detail: "The service has stopped." }),
   );
 
@@ -65,7 +63,8 @@ const common = ({ openapi }: OperationsOptions) =>
     return {
       live: () => liveAnswer(health),
       ready: () => readyAnswer(health),
-      metrics: () => Effect.map(metrics.page, (page) => Answer.bytes(page, metricsType, noStore)),
+      metrics: () =>
+        Effect.map(metrics.page, (page) => Answer.bytes(page, metricsType, Answer.noStore)),
       openapi: () => Effect.map(openapi, (json) => Answer.bytes(json, "application/json")),
       // Put together when the first viewer comes.
       status: () =>
@@ -109,7 +108,7 @@ export const routing = (
             const named = (breaker: CircuitBreaker) =>
               facts.breakers.find(({ name }) => name === breaker.name) ?? breaker;
             const shared = { mongodb: named(made.mongodb), redis: named(made.redis) };
-            return Answer.of(yield* HealthReport.routing(facts, shared), noStore);
+            return Answer.of(yield* HealthReport.routing(facts, shared), Answer.noStore);
           }),
       },
     });
@@ -130,7 +129,7 @@ export const auth = (
         health: () =>
           Effect.map(
             Effect.flatMap(factsOf(health, registry), HealthReport.auth),
-            (report) => Answer.of(report, noStore),
+            (report) => Answer.of(report, Answer.noStore),
           ),
       },
     });

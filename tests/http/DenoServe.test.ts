@@ -13,20 +13,26 @@ import {
 import * as Header from "../../src/http/Header.ts";
 import { RawConnection } from "./support/RawHttp.ts";
 
-/** Asks a server whose every answer is the given one, and gives what comes back. */
-const exchange = async (
-  lines: ReadonlyArray<string>,
-  answer: (request: Request) => Response,
-) => {
+/** A connection to a server whose every answer is the given one, for as long as it is used. */
+const connected = async <A>(
+  answer: (request: Request) => Response | Promise<Response>,
+  use: (connection: RawConnection) => Promise<A>,
+): Promise<A> => {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
   try {
     using connection = await RawConnection.open(server.addr.port);
-    await connection.send(`${[...lines, "host: localhost"].join("\r\n")}\r\n\r\n`);
-    return await connection.receive({ head: lines[0]?.startsWith("HEAD") === true });
+    return await use(connection);
   } finally {
     await server.shutdown();
   }
 };
+
+/** Asks such a server, and gives what comes back. */
+const exchange = (lines: ReadonlyArray<string>, answer: (request: Request) => Response) =>
+  connected(answer, async (connection) => {
+    await connection.send(`${[...lines, "host: localhost"].join("\r\n")}\r\n\r\n`);
+    return await connection.receive({ head: lines[0]?.startsWith("HEAD") === true });
+  });
 
 const get = "GET / HTTP/1.1";
 
@@ -83,28 +89,25 @@ describe("requestHeader()", () => {
 
 describe("arrivedBody()", () => {
   /** A POST whose body comes in these parts, the last ones once the handler has begun. */
-  const post = async (
+  const post = (
     [first = "", ...rest]: ReadonlyArray<string>,
     answer: (request: Request) => Promise<Response>,
   ) => {
     const begun = Promise.withResolvers<void>();
-    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+    const beginning = (request: Request) => {
       const response = answer(request);
       begun.resolve();
       return response;
-    });
-    try {
-      using connection = await RawConnection.open(server.addr.port);
-      const length = new TextEncoder().encode(first + rest.join("")).length;
+    };
+    return connected(beginning, async (connection) => {
+      const length = first.length + rest.join("").length;
       await connection.send(
         `POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${length}\r\n\r\n${first}`,
       );
       await begun.promise;
       for (const part of rest) await connection.send(part);
       return await connection.receive();
-    } finally {
-      await server.shutdown();
-    }
+    });
   };
 
   it("is the whole body where that came with the head, once", async () => {

@@ -2,11 +2,11 @@
  * Tokens in Redis, encrypted: key `token:{sha256}`, gone by themselves when they expire. A value that
  * was tampered with, moved to another key or sealed by an unknown key is a miss and is replaced.
  */
-import { Clock, Effect, Layer, Option, Redacted } from "effect";
+import { Clock, Effect, Layer, Option } from "effect";
 import { RedisConnection } from "../../connections/Redis.ts";
 import { VerifiedTokens } from "../../http/VerifiedTokens.ts";
 import * as Immediate from "../../resilience/Immediate.ts";
-import { type CachedToken, keyOf, TokenCache } from "../TokenCache.ts";
+import { type CachedToken, keyOf, nameOf, TokenCache } from "../TokenCache.ts";
 import type { TokenKeys } from "../TokenKeys.ts";
 import { makeSeal } from "./SealedToken.ts";
 
@@ -32,7 +32,7 @@ export const layer = (
     TokenCache,
     Effect.zipWith(RedisConnection, Effect.clock, (redis, clock) => {
       const seal = makeSeal(options.keys);
-      /** By `tenantId:token`. */
+      /** By {@link nameOf}. */
       const opened = new VerifiedTokens<Opened>(remembered);
       const open = (name: string, key: string, text: string): Option.Option<CachedToken> => {
         const now = clock.unsafeCurrentTimeMillis();
@@ -45,7 +45,7 @@ export const layer = (
       return {
         get: (tenantId, token) =>
           Immediate.suspend(() => {
-            const name = `${tenantId}:${Redacted.value(token)}`;
+            const name = nameOf(tenantId, token);
             const known = opened.get(name, clock.unsafeCurrentTimeMillis());
             const key = known === undefined ? keyOf(tenantId, token) : known.key;
             return Immediate.flatMap(

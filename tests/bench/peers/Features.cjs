@@ -8,6 +8,8 @@ const { randomUUID } = require("node:crypto");
 const { performance } = require("node:perf_hooks");
 const process = require("node:process");
 const Fastify = require("fastify");
+const { Redis } = require("ioredis");
+const CircuitBreaker = require("opossum");
 const pino = require("pino");
 const { Counter, Histogram, register } = require("prom-client");
 
@@ -101,8 +103,13 @@ const makeServer = (service) => {
   return server;
 };
 
-/** The product's metrics of a cache read, labels bound once: its duration, and hit or miss. */
-const makeReadMetrics = (service) => {
+/**
+ * Redis behind a breaker, and the product's metrics of a read, labels bound once: its duration, and
+ * hit or miss.
+ */
+const makeCache = (service) => {
+  const redis = new Redis(setting("REDIS_URL"), redisOptions);
+  redis.on("error", () => {});
   const calls = new Histogram({
     name: "dependency_call_duration_seconds",
     help: "Duration of calls to dependencies",
@@ -118,6 +125,9 @@ const makeReadMetrics = (service) => {
   const hits = lookups.labels(service, "redis", "hit");
   const misses = lookups.labels(service, "redis", "miss");
   return {
+    connect: () => redis.connect(),
+    /** `fire(key)` reads a text or `null`, and rejects when Redis fails or is not asked. */
+    breaker: new CircuitBreaker((key) => redis.get(key), breakerOptions),
     /** A read that began at `startedAt`, by `performance.now`, and found this text or `null`. */
     done: (startedAt, text) => {
       duration.observe((performance.now() - startedAt) / 1_000);
@@ -157,11 +167,4 @@ const redisOptions = {
   lazyConnect: true,
 };
 
-module.exports = {
-  breakerOptions,
-  makeReadMetrics,
-  makeServer,
-  rateLimit,
-  redisOptions,
-  setting,
-};
+module.exports = { makeCache, makeServer, rateLimit, setting };

@@ -8,26 +8,14 @@ const { Buffer } = require("node:buffer");
 const { readFileSync } = require("node:fs");
 const { performance } = require("node:perf_hooks");
 const limiter = require("@fastify/rate-limit");
-const { Redis } = require("ioredis");
-const CircuitBreaker = require("opossum");
-const {
-  breakerOptions,
-  makeReadMetrics,
-  makeServer,
-  rateLimit,
-  redisOptions,
-  setting,
-} = require("./Features.cjs");
+const { makeCache, makeServer, rateLimit, setting } = require("./Features.cjs");
 
 const server = makeServer("auth");
-const reads = makeReadMetrics("auth");
-const redis = new Redis(setting("REDIS_URL"), redisOptions);
-redis.on("error", () => {});
+const cache = makeCache("auth");
 
 const tokenKey = Buffer.from(setting("TOKEN_CACHE_KEY"), "base64");
 const { tenants } = JSON.parse(readFileSync(setting("DATA_FILE"), "utf8"));
 const tenantById = new Map(tenants.map((tenant) => [tenant.tenantId, tenant]));
-const breaker = new CircuitBreaker((key) => redis.get(key), breakerOptions);
 
 const nonceBytes = 12;
 const tagBytes = 16;
@@ -68,7 +56,7 @@ const schema = {
 };
 
 const start = async () => {
-  await redis.connect();
+  await cache.connect();
   await server.register(limiter, rateLimit(tenantOf));
   server.post(
     "/auth/exchange",
@@ -82,8 +70,8 @@ const start = async () => {
       const startedAt = performance.now();
       let text;
       try {
-        text = await breaker.fire(key);
-        reads.done(startedAt, text);
+        text = await cache.breaker.fire(key);
+        cache.done(startedAt, text);
       } catch {
         return reply.code(503).header("retry-after", "30").send({ error: "Unavailable" });
       }

@@ -5,21 +5,10 @@
 const { performance } = require("node:perf_hooks");
 const limiter = require("@fastify/rate-limit");
 const { createVerifier } = require("fast-jwt");
-const { Redis } = require("ioredis");
-const CircuitBreaker = require("opossum");
-const {
-  breakerOptions,
-  makeReadMetrics,
-  makeServer,
-  rateLimit,
-  redisOptions,
-  setting,
-} = require("./Features.cjs");
+const { makeCache, makeServer, rateLimit, setting } = require("./Features.cjs");
 
 const server = makeServer("routing");
-const reads = makeReadMetrics("routing");
-const redis = new Redis(setting("REDIS_URL"), redisOptions);
-redis.on("error", () => {});
+const cache = makeCache("routing");
 
 const verify = createVerifier({
   key: setting("JWT_SECRET"),
@@ -27,7 +16,6 @@ const verify = createVerifier({
   cache: 10_000,
   clockTolerance: 5_000,
 });
-const breaker = new CircuitBreaker((key) => redis.get(key), breakerOptions);
 
 const legalTenant = /^[A-Za-z0-9_-]{1,64}$/;
 const authenticate = (request, reply, done) => {
@@ -67,7 +55,7 @@ const schema = {
 
 server.decorateRequest("tenantId", "");
 const start = async () => {
-  await redis.connect();
+  await cache.connect();
   await server.register(limiter, rateLimit((request) => request.tenantId));
   server.get(
     "/api/v1/route",
@@ -77,8 +65,8 @@ const start = async () => {
       const startedAt = performance.now();
       let text;
       try {
-        text = await breaker.fire(`store:${request.tenantId}:${storeId}`);
-        reads.done(startedAt, text);
+        text = await cache.breaker.fire(`store:${request.tenantId}:${storeId}`);
+        cache.done(startedAt, text);
       } catch {
         return reply.code(503).header("retry-after", "30").send({ error: "Unavailable" });
       }
